@@ -14,7 +14,7 @@ from ...mail.log.disk import read_file
 from ...personas.errors import GitError
 from ...personas.git import Git
 from .index import read_index, write_index
-from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, WeaveLimits, changed, changes_in
+from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, WeaveLimits, changed, changes_in, text
 from .refusal import Links, approvable, refused, refused_unread, sensitive
 from .result import NeedsApproval, Refused
 from .scratch import Quarantine
@@ -211,10 +211,16 @@ def _small(git: Git, each: Applied, limits: WeaveLimits) -> Applied | Refused:
     """Refuse a patch that unpacks to more than the limit: a few thousand bytes can stand for gigabytes."""
     if b"GIT binary patch" not in each.submission.patch:
         return each
-    asked = "\n".join(change.new.oid for change in each.changes if change.new).encode()
-    size = sum(map(int, git("cat-file", "--batch-check=%(objectsize)", stdin=asked).split()))
+    new = {text(change.path): change.new for change in each.changes if change.new}
+    files = {name: entry.oid for name, entry in new.items() if entry.mode != GITLINK}
+    asked = "\n".join(files.values()).encode()
+    sizes = dict(zip(files, map(int, git("cat-file", "--batch-check=%(objectsize)", stdin=asked).split()), strict=True))
+    size = sum(sizes.values())
     if size <= limits.unpacked:
         return each
+    largest = max(sizes, key=sizes.__getitem__)
     return Refused(
-        each.submission, f"its files have {size:,} bytes, and the cap is {limits.unpacked:,}; send it in parts"
+        each.submission,
+        f"its files have {size:,} bytes, and the cap is {limits.unpacked:,}; {largest} has {sizes[largest]:,} of them: "
+        "keep such a file in Git LFS, or send the patch in parts",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from ...mail.text.globs import matches
@@ -19,6 +19,8 @@ _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
 _KNOWN = 10_000  # files; a weave asks for the same ones again and again
 _SHORT = re.compile(r"(git|team)~\d+")
 _MODULE = re.compile(rb'^[ \t]*path[ \t]*=[ \t]*"?(.*?)"?[ \t]*$', re.MULTILINE | re.IGNORECASE)
+_HEADER = re.compile(rb"^diff --git .* \"?b/(.*?)\"?$", re.MULTILINE)
+_HEAD = 10_000  # bytes in which a file's part of a patch says that it is binary
 Links = frozenset[tuple[bytes, Entry]]  # symbolic links and submodules, with what they are after a patch
 
 _CI, _GIT, _AGENT, _TOOL = (
@@ -100,10 +102,32 @@ def refused_unread(submission: PatchSubmission, limits: WeaveLimits) -> str | No
     if not submission.patch.strip():
         return "it is empty"
     if len(submission.patch) > limits.patch:
-        return f"it has {len(submission.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
+        return (
+            f"it has {len(submission.patch):,} bytes, and the cap is {limits.patch:,}; {_smaller(submission, limits)}"
+        )
     if adds_marks(submission.patch):
         return "it adds conflict markers, from <<<<<<< over ======= to >>>>>>>; settle them and send it again"
     return None
+
+
+def _smaller(submission: PatchSubmission, limits: WeaveLimits) -> str:
+    """Say how a patch can come below the cap."""
+    name, size = max(_binaries(submission.patch), key=lambda binary: binary[1], default=("", 0))
+    if len(submission.patch) - size > limits.patch:
+        return "send it in parts"
+    return (
+        f"{name}, a binary file, has {size:,} of them: keep it in Git LFS, of which a patch has only the pointer, "
+        "or leave it out, and have a person commit it"
+    )
+
+
+def _binaries(patch: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the binary files of a patch, with the bytes that they take in it."""
+    starts = [match.start() for match in _HEADER.finditer(patch)]
+    for start, end in zip(starts, [*starts[1:], len(patch)], strict=True):
+        if patch.find(b"\nGIT binary patch\n", start, min(end, start + _HEAD)) >= 0:
+            match = _HEADER.match(patch, start)
+            yield text(match[1]) if match else "", end - start
 
 
 def refused(submission: PatchSubmission, changes: Sequence[Change], links: Links = frozenset()) -> str | None:

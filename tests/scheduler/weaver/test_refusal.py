@@ -1,5 +1,7 @@
 """Hostile or mistaken patches: each is refused or held for its own reason, and the others land (A3, A4)."""
 
+import random
+import re
 import sys
 import time
 from dataclasses import replace
@@ -132,7 +134,7 @@ def test_a_persona_without_paths_changes_nothing(project):
 def test_a_submodule_at_another_commit_waits_for_approval(project):
     """Whoever checks it out needs that commit, so a person has to see to it first."""
     base = project.commit({"vendor": ("160000", "1" * 40)}, project.base)
-    moved = {"vendor": ("160000", "2" * 40)}
+    moved = {"vendor": ("160000", "2" * 40), "picture.png": bytes(range(256))}
     assert verdict(project, project.patch(moved, base), base=base) == "held: vendor"
     approved = weave(project.git, base, [project.submission("ann", moved, base=base, approved=True)])
     assert project.git.line("rev-parse", f"{approved.tip}:vendor") == "2" * 40
@@ -171,14 +173,17 @@ def test_an_unknown_base_is_refused(project):
 def test_a_patch_above_the_cap_is_refused_unread(project):
     """Five megabytes and one byte; the check of such a patch was seen to take gigabytes (A4)."""
     big = new_file("x", "x" * (5 << 20))
-    assert "the cap is 5,242,880" in verdict(project, big)
+    assert "the cap is 5,242,880; send it in parts" in verdict(project, big)
+    picture = project.patch({"picture.png": random.Random(1).randbytes(30_000), "a.txt": lines((3, "x"))})
+    said = verdict(project, picture, WeaveLimits(patch=20_000))
+    assert re.search(r"20,000; picture\.png, a binary file, has [\d,]+ of them: keep it in Git LFS", said), said
 
 
 def test_a_patch_that_unpacks_to_gigabytes_is_refused(project):
     """A binary patch of some kilobytes can stand for any size: what it unpacks to has a cap, and git a memory (A4)."""
     small = {"zeros.bin": bytes(3 << 20)}
     assert len(project.patch(small)) < 20_000
-    assert "the cap is 1,000,000" in verdict(project, small, WeaveLimits(unpacked=1_000_000))
+    assert "the cap is 1,000,000; " in verdict(project, small, WeaveLimits(unpacked=1_000_000))
     assert verdict(project, small) == "landed"
     claimed = project.patch({"zeros.bin": bytes(1 << 20)}).replace(b"literal 1048576", b"literal 99999999999")
     before = time.monotonic()
