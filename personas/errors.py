@@ -3,8 +3,11 @@
 TeamMailError
 ├── UsageError
 │   ├── PersonaError     a persona file that is not valid
-│   ├── NotARepository   no git repository, or one that a team cannot use
+│   ├── NotARepository   no git repository
+│   ├── BareRepository   one without a checkout
 │   ├── NotTrusted       a repository of another user, which git was not told to trust
+│   ├── RepositoryBroken a repository that git cannot use
+│   ├── PromiseBroken    objects of a partial clone are missing, and its remote does not give them
 │   └── GitTooOld        git is missing or older than the weaver needs
 ├── GitError             a git command failed
 │   └── FilterFailed     a filter that the user's git settings require failed
@@ -26,11 +29,23 @@ class PersonaError(UsageError):
 
 
 class NotARepository(UsageError):
-    """There is no git repository here, or none that a team can use."""
+    """There is no git repository here."""
+
+
+class BareRepository(UsageError):
+    """The repository has no checkout, in which a team could live."""
 
 
 class NotTrusted(UsageError):
     """The repository belongs to another user, and git was not told to trust it."""
+
+
+class RepositoryBroken(UsageError):
+    """There is a repository here, and git cannot use it; the message has git's own words."""
+
+
+class PromiseBroken(UsageError):
+    """Objects of a partial clone are missing, and the remote that promised them does not give them."""
 
 
 class GitTooOld(UsageError):

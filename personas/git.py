@@ -19,8 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..mail.errors import UsageError
 from .environment import harmless
-from .errors import GitError, GitTooOld, NotARepository, NotTrusted
+from .errors import BareRepository, GitError, GitTooOld, NotARepository, NotTrusted, RepositoryBroken
 from .hidden import git_settings
 from .running.kept import run_kept
 
@@ -39,6 +40,7 @@ _READING = (  # what is read by a command of somebody else starts nothing: no gp
 _PLACES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
 _FILTERING = {"add", "checkout-index", "hash-object", "ls-files"}  # the last one to compare files
 _LONGEST = 600.0  # seconds for a command with filters whose caller gives it no limit
+_NOTHING = "not a git repository (or any "  # parent up to the mount point, or of the parent directories
 _DRIVERS = r"^merge\..+\.(driver|name|recursive)$"
 _OPTIONS = tuple(word for setting in _SAFE for word in ("-c", setting))
 _ENVIRONMENT = {
@@ -176,16 +178,20 @@ def find_repository(start: Path) -> tuple[Git, Path]:
     """Return the git repository that contains `start`, and the top of its checkout.
 
     Which repositories of other users git trusts (`safe.directory`) is the user's to say, as anywhere. Raises
-    NotARepository, NotTrusted, and GitTooOld if git is missing or older than the weaver needs.
+    NotARepository, NotTrusted, BareRepository, RepositoryBroken if git cannot use the one that is there, and GitTooOld
+    if git is missing or older than the weaver needs.
     """
     check_version()
-    places = _places(start)
-    if places is None:
-        raise NotARepository(f"{start} is not in a git repository; run `git init` and commit, or go to one")
-    top, common = places
+    top, common = _places(start)
     if not top:
-        raise NotARepository(f"{start} is in a bare git repository; a team needs a checkout to live in")
+        raise BareRepository(f"{start} is in a bare git repository; a team needs a checkout to live in")
     return Git(Path(common)), Path(top)
+
+
+def find_git(start: Path) -> Git:
+    """Return the git repository that contains `start`, be it bare. Raises as `find_repository` does."""
+    check_version()
+    return Git(Path(_places(start)[1]))
 
 
 def move_checkout(checkout: Path, old: str, new: str) -> None:
@@ -263,13 +269,11 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''").replace("!", "'\\!'") + "'"
 
 
-def _places(start: Path) -> tuple[str, str] | None:
+def _places(start: Path) -> tuple[str, str]:
     """Return the top of the checkout, empty for a bare repository, and the git directory its worktrees share."""
     ended = _asked(start, "--git-common-dir", "--is-bare-repository")
     if ended.returncode:
-        if b"dubious ownership" in ended.stderr:
-            raise NotTrusted(_distrust(start, os.fsdecode(ended.stderr)))
-        return None
+        raise _unusable(start.absolute(), os.fsdecode(ended.stderr))
     common, _, bare = os.fsdecode(ended.stdout).removesuffix("\n").rpartition("\n")  # a path may have lines, too
     if bare == "true":
         return "", common
@@ -280,6 +284,20 @@ def _asked(start: Path, *questions: str) -> subprocess.CompletedProcess[bytes]:
     """Ask git where a repository is, with the user's settings, because they say which ones to trust."""
     words = ["git", "rev-parse", "--path-format=absolute", *questions]
     return subprocess.run(words, cwd=start, env=users_environment() | {"LC_ALL": "C"}, capture_output=True, check=False)  # noqa: S603
+
+
+def _unusable(start: Path, stderr: str) -> UsageError:
+    """Return the error for what git says of a place in which it finds no repository that it can use."""
+    if "dubious ownership" in stderr:
+        return NotTrusted(_distrust(start, stderr))
+    said = " ".join(stderr.removeprefix("fatal: ").split())
+    if _NOTHING not in stderr:
+        return RepositoryBroken(f"git cannot use the repository of {start}: {said}; mend that, then see git status")
+    remains = next((place / ".git" for place in (start, *start.parents) if os.path.lexists(place / ".git")), None)
+    if remains:
+        why = "it is damaged, because git needs HEAD, objects and refs in it"
+        return RepositoryBroken(f"{remains} is there, and git says: {said}; {why}: mend it, or clone anew")
+    return NotARepository(f"{start} is not in a git repository; run `git init` and commit, or go to one")
 
 
 def _distrust(start: Path, stderr: str) -> str:

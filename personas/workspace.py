@@ -30,6 +30,7 @@ from .capture.glance import Glance
 from .capture.trust import Trust, attributes_below, lay_directory, read_trust
 from .errors import WorkspaceLost, WorkspaceStuck
 from .git import Git, alternates, find_repository
+from .setup.promised import fetch_promised, is_partial
 
 _BRANCH = "refs/heads/work"
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
@@ -92,10 +93,15 @@ class Mirror:
         return Mirror(self._repository, lambda: self.folder / name, lambda: self.root)
 
     def update(self, commit: str) -> None:
-        """Prepare for workspaces of `commit`, a full id. Raises GitError if the repository does not have it."""
+        """Prepare for workspaces of `commit`, a full id, and fetch what a partial clone lacks of it.
+
+        Raises GitError if the repository does not have it, PromiseBroken if it lacks files that cannot be fetched.
+        """
         with self._lock:
             if commit not in self._bases or not (self._git.directory / "HEAD").exists():
                 git = Git(self._source)
+                if is_partial(self._source):
+                    fetch_promised(self._source, commit)
                 self._borrow(self._source, commit)
                 self._copy_refs(git)
                 self._bases[commit] = _read_base(git, commit)

@@ -52,6 +52,11 @@ from .open import GIVEN, open_for_dispatch
 from .pending import carried_out
 from .session import notes
 
+_NO_REPOSITORY = (
+    "there is no git repository here, so tasks would work in empty folders and nothing could land; go to a repository, "
+    "or say that you want none: --no-repository, or repository = false in [dispatch] of team.toml"
+)
+
 
 def _unheard(_: Sequence[Event]) -> None:
     """Take note of no event."""
@@ -68,7 +73,8 @@ class DispatchBegun(Progress):
 class ParallelDispatcher:
     """Carries out tasks, each as soon as all of its dependencies have succeeded.
 
-    It may be used repeatedly, and by several threads.
+    It may be used repeatedly, and by several threads. Where there is no git repository, it carries out tasks with an
+    Agent of your own, in empty folders; with other agents only if the setting `dispatch.repository` is false.
 
     Attributes:
         config: How many tasks run at once, how long each may take, where traces go.
@@ -118,7 +124,7 @@ class ParallelDispatcher:
     def _dispatch(
         self, given: Sequence[Task | Mapping[str, Any]], own: str | None, stop: threading.Event, heard: Heard
     ) -> DispatchOutput:
-        context, repository = self._open()
+        context, repository = self._open(tasks=True)
         by_people_only("team dispatch", context.home)
         check_startable(context.mailbox.projections, context.session)
         tasks = self._checked(context, given, repository=repository)
@@ -265,7 +271,7 @@ class ParallelDispatcher:
 
         Raises InvalidTasks, NotReady.
         """
-        context, repository = self._open()
+        context, repository = self._open(tasks=True)
         checked = self._checked(context, tasks, repository=repository)
         routing = self._routing(context, checked, self._name, self._base(context) if repository else "")
         choices = choices_of(context, routing, checked)
@@ -273,9 +279,11 @@ class ParallelDispatcher:
         setup = look_at_setup(context) if repository else NO_SETUP
         return choices, setup, notes_about(context, agents)
 
-    def _open(self) -> tuple[Context, bool]:
+    def _open(self, *, tasks: bool = False) -> tuple[Context, bool]:
         agent = None if isinstance(self.agent, str) else self.agent
-        context, repository = open_for_dispatch(self.home, agent, flags=self.flags)
+        context, repository = open_for_dispatch(self.home, agent, flags=self.flags, tasks=tasks)
+        if tasks and not repository and agent is None and context.settings.dispatch.repository:
+            raise NotReady(_NO_REPOSITORY)
         if self.session is not None:
             context.mailbox.log.session = checked_session(self.session)
         return context, repository

@@ -80,24 +80,32 @@ def open_for_dispatch(
     agent: Agent | None = None,
     environ: Mapping[str, str] = os.environ,
     flags: Mapping[str, str] | None = None,
+    *,
+    tasks: bool = False,
 ) -> tuple[Context, bool]:
     """Open a team for a dispatch. Returns the context, and whether there is a repository; nothing is written.
 
-    Without a repository, runs work in empty folders.
+    Without a repository, runs work in empty folders: where there is none, and for new `tasks` also where the settings
+    ask for it. A repository that git cannot use, or does not trust, is none that is not there.
 
-    Every bundled persona is on the roster. Raises UsageError for wrong settings, GitTooOld.
+    Every bundled persona is on the roster. Raises UsageError for wrong settings, NotTrusted, BareRepository,
+    RepositoryBroken, GitTooOld.
 
     Args:
         home: The `.team` folder; by default the one found from here, or where one will be made.
         agent: An agent of the caller's own, which goes by the name GIVEN.
         environ: Where `TEAM_…` variables are read from.
         flags: Settings that override all others, by key.
+        tasks: Whether tasks are to be carried out, for the first time.
     """
     home = home or team_home(create=True)
+    wanted = not tasks or read_settings(home, environ, flags).settings.dispatch.repository
     try:
-        context, repository = open_team(home, environ, flags), True
+        context = open_team(home, environ, flags) if wanted else None
     except NotARepository:
-        context, repository = _without_repository(home, environ, flags), False
+        context = None
+    repository = context is not None
+    context = context or _without_repository(home, environ, flags)
     agents: dict[str, Agent] = {SCRIPTED: bundled_agent(), **context.agents}
     if agent is not None:
         agents[GIVEN] = _confined(agent, home, context.top, context.settings)

@@ -42,7 +42,7 @@ ARROWS = {
     "mail.commands": {"mail", "mail.archive", "mail.check", "mail.log", "mail.query", "mail.text"},
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
-    "personas": {"personas.capture", "personas.running", "personas.spending"},
+    "personas": {"personas.capture", "personas.running", "personas.setup", "personas.spending"},
     "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup", "personas.spending"},
     "personas.agents.presets": {"personas"},
     "personas.capture": {"personas", "personas.agents.presets", "personas.keeping"},

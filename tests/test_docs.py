@@ -14,6 +14,7 @@ OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
     "sessions", "llm-api", "llm-api-actions",
     "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules",
+    "repositories",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
@@ -123,8 +124,21 @@ def headings(file):
 def test_the_page_on_security_names_tests_that_there_are():
     """Each line of it is shown by one, so a test that is renamed or removed is missed here."""
     page = (ROOT / "docs" / "security.md").read_text()
-    named = set(re.findall(r"`(test_\w+)`", page))
-    text = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
-    assert named - set(re.findall(r"^def (test_\w+)", text, re.MULTILINE)) == set()
+    assert set(re.findall(r"`(test_\w+)`", page)) - known_tests() == set()
     rows = re.findall(r"^\| ([TA]\d+) .*\|$", page, re.MULTILINE)
     assert rows == [*(f"T{number}" for number in range(1, 18)), *(f"A{number}" for number in range(1, 10))]
+
+
+def test_each_kind_of_repository_is_shown_by_a_test_that_there_is():
+    """A row tells what happens in a kind of repository, and names the test that tries it."""
+    page = (ROOT / "docs" / "repositories.md").read_text()
+    rows = [row for row in re.findall(r"^\| (.*) \|$", page, re.MULTILINE) if not row.startswith("kind of ")]
+    named = [set(re.findall(r"`(test_\w+)`", row)) for row in rows]
+    assert all(named), rows
+    assert set[str]().union(*named) - known_tests() == set()
+
+
+def known_tests():
+    """The names of all tests."""
+    text = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    return set(re.findall(r"^def (test_\w+)", text, re.MULTILINE))

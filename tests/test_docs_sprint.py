@@ -331,7 +331,8 @@ def test_the_fields_of_a_dispatchs_events_are_those_of_the_table(tmp_path, monke
         spans(kind)[0]: set(spans(re.sub(r"\([^)]*\)", "", data)))
         for kind, data in (row for row in rows(section(DISPATCH, "## Events")) if len(row) == 2)
     }
-    dispatcher = ParallelDispatcher(agent="scripted", home=tmp_path / ".team")
+    flags = {"dispatch.repository": "false"}
+    dispatcher = ParallelDispatcher(agent="scripted", home=tmp_path / ".team", flags=flags)
     done = dispatcher.dispatch([Task(task_id="a", agent="forge")])
     dispatcher.resume(done.correlation_id)
 

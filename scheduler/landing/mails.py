@@ -27,7 +27,7 @@ Text = tuple[str, str, dict[str, Any]]
 _ROOM = 36_000  # characters of conflicts: with them a mail fits into its event
 _LOG = 20_000  # characters of a gate's output
 _SHORT = 12
-_SUBMODULE = "a submodule, which is pointed to another commit"
+_LINK = "a submodule or a symbolic link, which leads to something else now"
 _ROW = 120  # letters of a line that is shown
 _MOST = 3  # conflicts in the summary, authors of one
 
@@ -122,7 +122,7 @@ def about_held(held: NeedsApproval) -> Text:
         f"A patch of {held.submission.persona} waits for you (run {held.submission.key},",
         f"made against {held.submission.base[:_SHORT]}),",
         "because it changes files that have power over machines, agents or git, or that somebody has claimed:",
-        *(f"- {line(file)}: {why_sensitive(file) or line(claimed.get(file, _SUBMODULE))}" for file in held.files),
+        *(f"- {line(file)}: {why_sensitive(file) or line(claimed.get(file, _LINK))}" for file in held.files),
         "",
         "The whole patch is attached. Read it, above all those files, then either let it land with the next tick:",
         "",

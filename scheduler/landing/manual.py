@@ -10,32 +10,38 @@ from pathlib import Path
 
 from ...mail.errors import UsageError
 from ...personas.errors import GitError
-from ...personas.git import Git, find_repository, with_drivers
+from ...personas.git import Git, find_git, with_drivers
+from ...personas.setup.promised import fetch_promised, is_partial
 from ..errors import BranchMoved
 from ..given import open_given
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
 
+_ALL = "all"
 _PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
 
 
 def weave_by_hand(
-    start: Path, patches: Sequence[Path], base: str, onto: str, branch: str | None
+    start: Path, patches: Sequence[Path], base: str, onto: str, branch: str | None, *, approve: Sequence[str] = ()
 ) -> tuple[Woven, str | None]:
     """Weave patch files made against `base`, and pull requests, onto `onto`; without a `branch` nothing is kept.
 
+    `approve` names those whose sensitive files somebody has read, by file, ref or name, or is "all".
     A path that begins with `refs/` is the ref of a pull request; these rank after the files. Raises UsageError for
-    a file or ref that does not exist, and BranchMoved if the branch exists already.
+    a file or ref that does not exist, PromiseBroken, and BranchMoved if the branch exists already.
     """
-    git = with_drivers(find_repository(start)[0])
+    git = with_drivers(find_git(start))
     tip = _commit(git, onto)
     refs = [str(path) for path in patches if path.parts[:1] == ("refs",)]
     files = [path for path in patches if str(path) not in refs]
     pulls = [
         replace(submission, age=submission.age + len(files)) for submission in submissions_from_pulls(git, refs, onto)
     ]
-    submissions = [*submissions_from_files(git, files, _commit(git, base)), *pulls]
+    submissions = _approved([*submissions_from_files(git, files, _commit(git, base)), *pulls], approve)
+    if is_partial(git.directory):
+        for commit in sorted({tip, *(submission.base for submission in submissions)}):
+            fetch_promised(git.directory, commit)
     if branch is None:
         with tempfile.TemporaryDirectory(prefix="team-mail-") as scratch:
             return weave(git.using(objects=Path(scratch)), tip, submissions), None
@@ -47,6 +53,15 @@ def weave_by_hand(
     woven = weave(git, tip, submissions)
     git("update-ref", "-m", "team-mail: weave", ref, woven.tip, "0" * len(tip))
     return woven, branch
+
+
+def _approved(submissions: Sequence[PatchSubmission], names: Sequence[str]) -> list[PatchSubmission]:
+    """Mark the submissions that are approved by name. Raises UsageError for a name that none has."""
+    known = {each.key: {each.key, each.key.rpartition(":")[2], each.persona} for each in submissions}
+    for name in names:
+        if name != _ALL and not any(name in own for own in known.values()):
+            raise UsageError(f"no patch {name!r} to approve: name one of {', '.join(known)}, or all")
+    return [replace(each, approved=_ALL in names or not known[each.key].isdisjoint(names)) for each in submissions]
 
 
 def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list[PatchSubmission]:

@@ -94,7 +94,7 @@ def slot_of(context: Context, folder: Path) -> Generator[Slot]:
         try:
             slot = stack.enter_context(slots_of(context).taken(folder))
         except (TeamMailError, OSError) as error:
-            raise _not_prepared(error) from None
+            raise not_prepared(error) from None
         yield slot
 
 
@@ -123,7 +123,7 @@ class RunPreparation:
             done = set_up(setup, job)
             made = workspace.changes() if done.outcome and not done.failed else frozenset[Change]()
         except (TeamMailError, OSError) as error:
-            raise _not_prepared(error) from None
+            raise not_prepared(error) from None
         prepared = replace(furnished, outcome=done.outcome and _as_setup(done.outcome, done.output), output=done.output)
         if prepared.outcome and prepared.outcome.status == OutcomeStatus.SETUP:
             self.listener(setup_failed(launch, prepared.outcome, last_lines(prepared.output)))
@@ -144,5 +144,6 @@ def _as_setup(outcome: Outcome, output: bytes) -> Outcome:
     return replace(outcome, status=OutcomeStatus.SETUP, detail=f"set-up failed: {outcome.detail}{last}")
 
 
-def _not_prepared(error: TeamMailError | OSError) -> NotPrepared:
+def not_prepared(error: TeamMailError | OSError) -> NotPrepared:
+    """Return what to raise where no agent can start in a workspace, which is no fault of the agent."""
     return NotPrepared(f"set-up failed: {reason_of(error) if isinstance(error, OSError) else error}")

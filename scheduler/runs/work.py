@@ -44,7 +44,7 @@ from .launch import Launch
 from .leftover import reports
 from .mail import RunMail
 from .preparation import FOLDER as SETUP
-from .preparation import UNPREPARED, Ready, RunPreparation, slot_of
+from .preparation import UNPREPARED, Ready, RunPreparation, not_prepared, slot_of
 from .progress import run_placed, run_used
 from .run import Batch, RunResult
 from .watch import Watch
@@ -188,10 +188,16 @@ class Work:
                 self.context.mirror.remove(self.launch.run)
 
     def _made(self) -> Workspace | None:
-        """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it."""
+        """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it.
+
+        Raises NotPrepared if it cannot be made, which is no fault of the agent.
+        """
         launch, workspace = self.launch, None
         if self.batch.base:
-            workspace = self.context.mirror.workspace(launch.run, self.batch.base, launch.persona)
+            try:
+                workspace = self.context.mirror.workspace(launch.run, self.batch.base, launch.persona)
+            except (TeamMailError, OSError) as error:
+                raise not_prepared(error) from None
         else:
             self._place(None).mkdir(parents=True, exist_ok=True)
         self.conflict = ConflictFiles(self.context, workspace)

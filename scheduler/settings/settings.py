@@ -244,9 +244,13 @@ class BudgetSettings(Table):
 
 
 class DispatchSettings(Table):
-    """`[dispatch]`: folders outside of the repository that absolute paths in tasks may lead into."""
+    """`[dispatch]`: folders outside of the repository that absolute paths in tasks may lead into.
+
+    Tasks need a `repository`, unless that is false: then they work in empty folders, and nothing lands.
+    """
 
     outside: tuple[Rooted, ...] = ()
+    repository: bool = True
 
 
 class Settings(Table):

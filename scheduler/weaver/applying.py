@@ -14,13 +14,14 @@ from ...mail.log.disk import read_file
 from ...personas.errors import GitError
 from ...personas.git import Git
 from .index import read_index, write_index
-from .patch import Change, Entry, PatchSubmission, WeaveLimits, changed, changes_in
-from .refusal import refused, refused_unread, sensitive
+from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, WeaveLimits, changed, changes_in, text
+from .refusal import Links, approvable, refused, refused_unread, sensitive
 from .result import NeedsApproval, Refused
 from .scratch import Quarantine
 from .tree import Applied, Tree, read_tree
 
 _AT_ONCE = 4
+_MODULES = b".gitmodules"
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Where a shell knows no such limit, as on macOS for memory, the patch is read without it.
 _LIMIT = 'ulimit -v "$1" 2>/dev/null; ulimit -t "$2" 2>/dev/null; shift 2\n'
@@ -128,9 +129,21 @@ class PatchApplication:
             errors = self.own.with_suffix(".said")
             why = _reason(read_file(errors) if errors.exists() else b"", limits)
             return Refused(self.submission, f"it does not apply to its own base: {why}")
-        if why := refused(self.submission, changes):
+        links = self._links(changes)
+        if why := refused(self.submission, changes, links):
             return Refused(self.submission, why)
-        return _small(self.quarantine.git, Applied(self.submission, self.base, changes), limits)
+        return _small(self.quarantine.git, Applied(self.submission, self.base, changes, links), limits)
+
+    def _links(self, changes: Sequence[Change]) -> Links:
+        """Return the links that the patch makes and that a person may approve."""
+        modes = {change.new.mode for change in changes if change.new}
+        if modes.isdisjoint({GITLINK, SYMLINK}):
+            return frozenset()
+        own = next((change.new for change in changes if change.path == _MODULES), self.base[_MODULES])
+        return approvable(changes, self._read(own.oid) if own else b"", self._read)
+
+    def _read(self, oid: str) -> bytes:
+        return self.quarantine.blobs([oid])[oid]
 
 
 def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refused], list[NeedsApproval]]:
@@ -198,10 +211,16 @@ def _small(git: Git, each: Applied, limits: WeaveLimits) -> Applied | Refused:
     """Refuse a patch that unpacks to more than the limit: a few thousand bytes can stand for gigabytes."""
     if b"GIT binary patch" not in each.submission.patch:
         return each
-    asked = "\n".join(change.new.oid for change in each.changes if change.new).encode()
-    size = sum(map(int, git("cat-file", "--batch-check=%(objectsize)", stdin=asked).split()))
+    new = {text(change.path): change.new for change in each.changes if change.new}
+    files = {name: entry.oid for name, entry in new.items() if entry.mode != GITLINK}
+    asked = "\n".join(files.values()).encode()
+    sizes = dict(zip(files, map(int, git("cat-file", "--batch-check=%(objectsize)", stdin=asked).split()), strict=True))
+    size = sum(sizes.values())
     if size <= limits.unpacked:
         return each
+    largest = max(sizes, key=sizes.__getitem__)
     return Refused(
-        each.submission, f"its files have {size:,} bytes, and the cap is {limits.unpacked:,}; send it in parts"
+        each.submission,
+        f"its files have {size:,} bytes, and the cap is {limits.unpacked:,}; {largest} has {sizes[largest]:,} of them: "
+        "keep such a file in Git LFS, or send the patch in parts",
     )

@@ -49,8 +49,13 @@ class Branch:
         return (*self.landed, *self.present)
 
     def land(self, each: Applied, ways: Sequence[str] = WAYS) -> bool:
-        """Land a patch by the first way that accepts it; return False, with the branch unchanged, if none does."""
-        if self.tree.fits(each.changes):
+        """Land a patch by the first way that accepts it; return False, with the branch unchanged, if none does.
+
+        Where a folder may have moved to which somebody adds files, only git's merge says where these belong.
+        """
+        if each.meets_moved_folder(self.tree):
+            ways = [way for way in ways if way == MERGE_TREE]
+        elif self.tree.fits(each.changes):
             self._commit(each, self.tree.changed(each.changes), each.changes, "apply")
             return True
         for way in ways:
@@ -84,11 +89,15 @@ class Branch:
         self.landed.append(Landed(each.submission, self.tip, how, tuple(text(change.path) for change in changes)))
 
     def _sound(self, each: Applied, changes: Sequence[Change]) -> bool:
-        """Tell whether a merge does only what the patch may: no other deletions, no forbidden changes, no markers."""
+        """Tell whether a merge does only what the patch may: no other deletions, no forbidden changes, no markers.
+
+        A file that moves with its folder is not deleted.
+        """
         deleted = {change.path for change in each.changes if change.new is None}
-        if any(change.new is None and change.path not in deleted for change in changes):
+        added = {change.new for change in changes if change.old is None}
+        if any(new is None and path not in deleted and old not in added for path, old, new in changes):
             return False
-        if changes and refused(each.submission, changes):
+        if changes and refused(each.submission, changes, each.links):
             return False
         if not each.submission.approved and sensitive(changes):
             return False

@@ -9,6 +9,7 @@ name. The same files in all three versions give the same merge, so it is known f
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -243,17 +244,23 @@ def _merged(git: Git, pairs: Sequence[tuple[str, str]]) -> list[Merge]:
     output = git(*words, stdin="".join(f"{ours} {theirs}\n" for ours, theirs in pairs).encode())
     fields = iter(output.split(b"\0"))
     merges: list[Merge] = []
-    for _ in pairs:
+    for pair in pairs:
         clean, tree = next(fields) == b"1", next(fields).decode()
-        stages = tuple(map(_stage, iter(fields.__next__, b"")))
+        beside = besides(pair)
+        stages = tuple(_stage(beside, line) for line in iter(fields.__next__, b""))
         merges.append(Merge(tree, None if clean else stages))
     return merges
 
 
-def _stage(line: bytes) -> Stage:
+def besides(commits: tuple[str, str]) -> re.Pattern[bytes]:
+    """Return what finds the end of a name that git gave to a file in whose way a folder is, or another kind of file."""
+    return re.compile("~(?:{}|{})(?:_\\d+)?$".format(*commits).encode())
+
+
+def _stage(beside: re.Pattern[bytes], line: bytes) -> Stage:
     entry, _, path = line.partition(b"\t")
     mode, oid, number = entry.decode().split(" ")
-    return Stage(path, int(number), Entry(mode, oid))
+    return Stage(beside.sub(b"", path), int(number), Entry(mode, oid))
 
 
 def _contents(each: Applied) -> Contents:
@@ -274,8 +281,10 @@ def versions_in_merge(tree: Tree, each: Applied) -> Versions:
 def _may_be_renamed(tree: Tree, each: Applied) -> bool:
     """Tell whether a file that one side changed may have another name on the other.
 
-    It may if it is gone there, and files came there that the base has not.
+    It may if it is gone there, and files came there that the base has not; so may the folder of a file that is added.
     """
+    if each.meets_moved_folder(tree):
+        return True
     met = [(change, tree[change.path]) for change in each.changes if change.old]
     met = [(change, ours) for change, ours in met if ours != change.old]
     if any(change.new is None for change, _ in met) and any(change.old is None for change in each.changes):

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from ...mail.text.globs import matches
 from .marks import adds_marks
-from .patch import GITLINK, SYMLINK, Change, PatchSubmission, WeaveLimits, text
+from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, WeaveLimits, text
 
 _OURS = {".git": "git's own folder", ".team": "the team's own folder"}
 _KNOWN = 10_000  # files; a weave asks for the same ones again and again
 _SHORT = re.compile(r"(git|team)~\d+")
+_MODULE = re.compile(rb'^[ \t]*path[ \t]*=[ \t]*"?(.*?)"?[ \t]*$', re.MULTILINE | re.IGNORECASE)
+_HEADER = re.compile(rb"^diff --git .* \"?b/(.*?)\"?$", re.MULTILINE)
+_HEAD = 10_000  # bytes in which a file's part of a patch says that it is binary
+Links = frozenset[tuple[bytes, Entry]]  # symbolic links and submodules, with what they are after a patch
 
 _CI, _GIT, _AGENT, _TOOL = (
     "runs on the CI with its secrets",
@@ -98,22 +102,62 @@ def refused_unread(submission: PatchSubmission, limits: WeaveLimits) -> str | No
     if not submission.patch.strip():
         return "it is empty"
     if len(submission.patch) > limits.patch:
-        return f"it has {len(submission.patch):,} bytes, and the cap is {limits.patch:,}; send it in parts"
+        return (
+            f"it has {len(submission.patch):,} bytes, and the cap is {limits.patch:,}; {_smaller(submission, limits)}"
+        )
     if adds_marks(submission.patch):
         return "it adds conflict markers, from <<<<<<< over ======= to >>>>>>>; settle them and send it again"
     return None
 
 
-def refused(submission: PatchSubmission, changes: Sequence[Change]) -> str | None:
-    """Return why these changes are refused, or None."""
+def _smaller(submission: PatchSubmission, limits: WeaveLimits) -> str:
+    """Say how a patch can come below the cap."""
+    name, size = max(_binaries(submission.patch), key=lambda binary: binary[1], default=("", 0))
+    if len(submission.patch) - size > limits.patch:
+        return "send it in parts"
+    return (
+        f"{name}, a binary file, has {size:,} of them: keep it in Git LFS, of which a patch has only the pointer, "
+        "or leave it out, and have a person commit it"
+    )
+
+
+def _binaries(patch: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the binary files of a patch, with the bytes that they take in it."""
+    starts = [match.start() for match in _HEADER.finditer(patch)]
+    for start, end in zip(starts, [*starts[1:], len(patch)], strict=True):
+        if patch.find(b"\nGIT binary patch\n", start, min(end, start + _HEAD)) >= 0:
+            match = _HEADER.match(patch, start)
+            yield text(match[1]) if match else "", end - start
+
+
+def refused(submission: PatchSubmission, changes: Sequence[Change], links: Links = frozenset()) -> str | None:
+    """Return why these changes are refused, or None. `links` are those that a person may approve."""
     if not changes:
         return "it changes nothing"
-    return next((why for change in changes if (why := _forbidden(change, submission))), None)
+    return next((why for change in changes if (why := _forbidden(change, submission, links))), None)
 
 
 def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
     """Return the files that a person has to approve."""
-    return tuple(text(each.path) for each in changes if _is_moved(each) or why_sensitive(text(each.path)))
+    return tuple(text(each.path) for each in changes if _is_link(each) or why_sensitive(text(each.path)))
+
+
+def approvable(changes: Sequence[Change], modules: bytes, read: Callable[[str], bytes]) -> Links:
+    """Return the links that a patch makes and that a person may approve, where they lead.
+
+    Symbolic links that were there, perhaps by another name, and lead to a place within the repository; submodules that
+    are pointed to another commit, or that `modules`, the text of .gitmodules, names. `read` reads a blob by its id.
+    """
+    known = {change.old.oid for change in changes if change.old and change.old.mode == SYMLINK and not change.new}
+    named = {match[1] for match in _MODULE.finditer(modules)}
+    allowed = set[tuple[bytes, Entry]]()
+    for path, old, new in changes:
+        was = old.mode if old else None
+        if new and new.mode == GITLINK and (was == GITLINK or path in named):
+            allowed.add((path, new))
+        if new and new.mode == SYMLINK and (was == SYMLINK or new.oid in known) and _stays_within(path, read(new.oid)):
+            allowed.add((path, new))
+    return frozenset(allowed)
 
 
 @lru_cache(maxsize=_KNOWN)
@@ -133,19 +177,31 @@ def why_barred(file: str) -> str | None:
     return None
 
 
-def _is_moved(change: Change) -> bool:
-    """Tell whether a submodule is pointed to another commit, which perhaps nobody but its author has."""
-    return change.old is not None and change.new is not None and {change.old.mode, change.new.mode} == {GITLINK}
+def _is_link(change: Change) -> bool:
+    """Tell whether a change makes a symbolic link, or points a submodule to a commit that perhaps nobody else has."""
+    return change.new is not None and change.new.mode in {GITLINK, SYMLINK}
 
 
-def _forbidden(change: Change, submission: PatchSubmission) -> str | None:
+def _stays_within(path: bytes, target: bytes) -> bool:
+    """Tell whether a link at a path leads to a place within the repository, by steps up first and names after them."""
+    steps = target.split(b"/")
+    up = next((number for number, step in enumerate(steps) if step != b".."), len(steps))
+    above = path.split(b"/")[:-1]
+    names = [step for step in steps[up:] if step != b"."]
+    place = text(b"/".join([*above[: len(above) - up], *names]))
+    return up <= len(above) and b".." not in names and bool(place) and not why_barred(place)
+
+
+def _forbidden(change: Change, submission: PatchSubmission, links: Links) -> str | None:
     name = text(change.path)
     if why := why_barred(name):
         return f"{name} is {why}"
-    if change.new and change.new.mode == SYMLINK:
+    if change.new and _is_link(change) and (change.path, change.new) not in links:
+        if change.new.mode == GITLINK:
+            return f"{name} is a repository of its own; commit its files, name it in .gitmodules, or remove it"
+        if change.old and change.old.mode == SYMLINK:
+            return f"{name} is a symbolic link that leads out of the repository; point it to a place within"
         return f"{name} is a symbolic link; commit a file in its place"
-    if change.new and change.new.mode == GITLINK and not _is_moved(change):
-        return f"{name} is a submodule or a repository of its own; commit its files, or remove it"
     if submission.paths is not None and not matches(change.path, submission.paths):
         globs = ", ".join(submission.paths)
         own = f"its paths are {globs}" if globs else "it may change no file (paths: [])"

@@ -35,7 +35,7 @@ _SETTINGS = {
     "core.useReplaceRefs": "false",
     "index.version": "2",
     "merge.conflictStyle": "zdiff3",
-    "merge.directoryRenames": "false",
+    "merge.directoryRenames": "true",
     "merge.renames": "true",
 }
 _SHA256 = 64  # digits

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .marks import MARK
-from .merging import PatchMerge, Stage
+from .merging import PatchMerge, Stage, besides
 from .patch import GITLINK, SYMLINK, Change, Entry
 from .refusal import refused, sensitive
 from .scratch import Quarantine
@@ -61,8 +61,8 @@ def three_way(quarantine: Quarantine, tree: Tree, each: Applied, merge: PatchMer
 
     The marks bear the ids of commits; `labelled` puts words in their place.
     """
-    beside = re.compile("~(?:{}|{})(?:_\\d+)?$".format(*merge.commits).encode())  # git put a file beside one in its way
-    staged = _staged(merge.stages or (), beside)
+    beside = besides(merge.commits)
+    staged = _staged(merge.stages or ())
     versions = {path: _true(stages, _own(each, tree, path)) for path, stages in staged.items()}
     renamed = {path for path, stages in staged.items() if versions[path] != stages}
     changes = merge.changes
@@ -111,11 +111,11 @@ def _relabelled(text: bytes, words: Labels) -> bytes:
     return _LABELLED.sub(label, text)
 
 
-def _staged(stages: Iterable[Stage], beside: re.Pattern[bytes]) -> dict[bytes, dict[int, Entry]]:
+def _staged(stages: Iterable[Stage]) -> dict[bytes, dict[int, Entry]]:
     """Return the entries that git has for each file in conflict, by the number of their stage."""
     staged: dict[bytes, dict[int, Entry]] = {}
     for stage in stages:
-        staged.setdefault(beside.sub(b"", stage.path), {})[stage.number] = stage.entry
+        staged.setdefault(stage.path, {})[stage.number] = stage.entry
     return staged
 
 
@@ -156,7 +156,7 @@ def _takes(each: Applied, change: Change, versions: Mapping[bytes, object], mark
         return False
     if change.new is None and not any(own.path == change.path and own.new is None for own in each.changes):
         return False
-    if refused(each.submission, [change]):
+    if refused(each.submission, [change], each.links):
         return False
     return each.submission.approved or not sensitive([change])
 

@@ -47,6 +47,11 @@ class Tree:
         entry = self._entry(path)
         return None if entry and entry.mode == FOLDER else entry
 
+    def folder(self, path: bytes) -> str | None:
+        """Return the id of a folder, None if there is none."""
+        entry = self._entry(path)
+        return entry.oid if entry and entry.mode == FOLDER else None
+
     def fits(self, changes: Iterable[Change]) -> bool:
         """Tell whether the changes apply: old files are unchanged, and no file is where a new one needs a folder."""
         return all(
@@ -150,16 +155,44 @@ class Tree:
 
 @dataclass(frozen=True)
 class Applied:
-    """A patch, and what it changes in its base."""
+    """A patch, and what it changes in its base; `links` are the links that it makes and that a person may approve."""
 
     submission: PatchSubmission
     base: Tree
     changes: tuple[Change, ...]
+    links: frozenset[tuple[bytes, Entry]] = frozenset()
 
     @cached_property
     def tree(self) -> str:
         """The tree of the patch applied to its own base."""
         return self.base.changed(self.changes).oid
+
+    @cached_property
+    def _extended(self) -> tuple[bytes, ...]:
+        """The folders of its base to which it adds files."""
+        added = {above for change in self.changes if change.old is None for above in _above(change.path) if above}
+        return tuple(place for place in sorted(added) if self.base.folder(place))
+
+    @cached_property
+    def _emptied(self) -> tuple[bytes, ...]:
+        """The folders of its base of which it leaves nothing, if it adds files, so that they may have moved."""
+        gone = {above for change in self.changes if change.new is None for above in _above(change.path) if above}
+        if not gone or not any(change.old is None for change in self.changes):
+            return ()
+        after = Tree(self.tree, self.base.objects)
+        return tuple(place for place in sorted(gone) if after.folder(place) is None)
+
+    def meets_moved_folder(self, tree: Tree) -> bool:
+        """Tell whether a folder to which one side adds files may have another name on the other side.
+
+        It may if that side left nothing of it. Git finds out which name, by the files that moved.
+        """
+        if any(tree.folder(place) is None for place in self._extended):
+            return True
+        both = [(self.base.folder(place), tree.folder(place)) for place in self._emptied]
+        return any(
+            was and now and Tree(was, self.base.objects).lacks_files_of(Tree(now, tree.objects)) for was, now in both
+        )
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class DispatchRequest:
     `agent` plays every task; by default each persona's own agent does, or the team's. Patches start from `base`, by
     default `[team] base`. `home` is the `.team` folder, by default the one found from the current folder. `cause` is
     what asked for it, `{"ask": {…}}` or `{"schedule": {…}}`, for the log. It belongs to the `session`, by default to
-    that of TEAM_SESSION.
+    that of TEAM_SESSION. Without a `repository`, tasks work in empty folders; by default the settings say.
     """
 
     agent: str | None = None
@@ -39,13 +39,18 @@ class DispatchRequest:
     home: Path | None = None
     cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
     session: str | None = None
+    repository: bool | None = None
 
     def dispatcher(self, config: DispatchConfig, listener: Listener = silent) -> ParallelDispatcher:
         """Return the dispatcher for this request."""
         return ParallelDispatcher(
             config, agent=self.agent, base=self.base, home=self.home, listener=listener, cause=self.cause,
-            session=self.session,
+            session=self.session, flags=self._flags,
         )  # fmt: skip
+
+    @property
+    def _flags(self) -> Mapping[str, str]:
+        return {} if self.repository is None else {"dispatch.repository": str(self.repository).lower()}
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,8 @@ def replayed(
     state = read_dispatch(context.mailbox.projections, name)
     agent = request.agent or (state.agent if state.agent != GIVEN else None)
     tasks = _configured(given_to(context, state), config or {})
-    return tasks, replace(request, agent=agent)
+    repository = request.repository if state.base else False
+    return tasks, replace(request, agent=agent, repository=repository)
 
 
 def _configured(tasks: DispatchInput, config: Mapping[str, Any]) -> DispatchInput:

@@ -31,17 +31,24 @@ class WovenByHand:
 
 
 def weave(
-    start: Path, patches: Sequence[Path], base: str, onto: str | None = None, branch: str | None = DEFAULT_BRANCH
+    start: Path,
+    patches: Sequence[Path],
+    base: str,
+    onto: str | None = None,
+    branch: str | None = DEFAULT_BRANCH,
+    *,
+    approve: Sequence[str] = (),
 ) -> WovenByHand:
     """Weave patch files, and pull requests named by their ref, onto a new branch.
 
-    Raises UsageError for a missing file or commit, BranchMoved if the branch exists.
+    Raises UsageError for a missing file or commit, or an unknown name in `approve`, BranchMoved if the branch exists.
 
     Args:
-        start: A folder in the repository.
+        start: A folder in the repository, which may be bare.
         patches: The files in the order in which they arrived, or refs such as `refs/pull/7/head`.
         base: The commit that the patches were made against.
         onto: What they land on, by default the base.
         branch: The new branch for the result; None keeps nothing.
+        approve: Names of the patches whose sensitive files you have read, or "all": they land like others.
     """
-    return WovenByHand(*weave_by_hand(start, patches, base, onto or base, branch))
+    return WovenByHand(*weave_by_hand(start, patches, base, onto or base, branch, approve=approve))

@@ -55,6 +55,7 @@ def dispatch(
     agent: option.Agent = None,
     base: option.Base = None,
     session_name: option.Session = None,
+    no_repository: option.NoRepository = False,
     dry_run: option.DryRun = False,
     quiet: option.Quiet = False,
     log_format: option.LogFormat = None,
@@ -70,7 +71,9 @@ def dispatch(
         config = config_of(max_workers, timeout, trace_dir)
         from ..api import dispatches
 
-        request = dispatches.DispatchRequest(agent, base, session=session_name)
+        request = dispatches.DispatchRequest(
+            agent, base, session=session_name, repository=False if no_repository else None
+        )
         logs = log_format, log_level
         if resume is not None:
             _run(partial(dispatches.resume, resume, config, request), quiet=quiet, as_json=as_json, logs=logs)

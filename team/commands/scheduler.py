@@ -254,6 +254,12 @@ def weave(
         str | None, typer.Option("--onto", help="The branch that they land on; by default the base.")
     ] = None,
     branch: Annotated[str | None, typer.Option("--branch", help="The new branch for the result.")] = None,
+    approve: Annotated[
+        list[str],
+        typer.Option(
+            "--approve", help="A patch whose sensitive files you have read, or all; repeatable.", metavar="NAME"
+        ),
+    ] = [],  # noqa: B006
     as_json: option.Json = False,
 ) -> None:
     """Weave patches by hand onto a new branch; show which of them conflict, and in which order they land."""
@@ -261,11 +267,14 @@ def weave(
     from ..api import weaving
     from ..show import weave as show
 
-    done = weaving.weave(Path.cwd(), patches, base, onto, None if dry_run else branch or weaving.DEFAULT_BRANCH)
+    kept = None if dry_run else branch or weaving.DEFAULT_BRANCH
+    done = weaving.weave(Path.cwd(), patches, base, onto, kept, approve=approve)
     if as_json:
         render.document(done.document())
     else:
         say(show.lines(done.woven))
+        if done.woven.held:
+            output.say("what is held lands with --approve NAME, or --approve all, once you have read it")
         output.say(f"{done.branch} is at {done.woven.tip[:12]}" if done.branch else "nothing was written")
     if not done.complete:
         raise typer.Exit(ExitCode.NOT_CONVERGED)

@@ -6,7 +6,14 @@ import os
 import subprocess
 
 import pytest
-from team_mail.personas.errors import GitError, GitTooOld, NotARepository, NotTrusted
+from team_mail.personas.errors import (
+    BareRepository,
+    GitError,
+    GitTooOld,
+    NotARepository,
+    NotTrusted,
+    RepositoryBroken,
+)
 from team_mail.personas.git import Git, find_repository, move_checkout, with_drivers
 
 
@@ -43,11 +50,37 @@ def test_a_folder_without_a_usable_repository_is_refused(project, tmp_path):
 
     with pytest.raises(NotARepository, match="is not in a git repository; run `git init`"):
         find_repository(tmp_path / "empty")
-    with pytest.raises(NotARepository, match="bare git repository; a team needs a checkout"):
+    with pytest.raises(BareRepository, match="bare git repository; a team needs a checkout"):
         find_repository(tmp_path / "bare.git")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to somebody else")
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda git: (git / "HEAD").unlink(), r"\.git is there, and git says: not a git repository .*clone anew"),
+        (lambda git: (git / "config").write_text("[core"), "cannot use the repository of .*: bad config line"),
+        (
+            lambda git: (git / "config").write_text("[core]\nrepositoryformatversion = 99\n"),
+            "cannot use the repository of .*: Expected git repo version <= 1, found 99; mend that, then see git status",
+        ),
+        (
+            lambda git: (git / "config").write_text("[core]\nrepositoryformatversion = 1\n[extensions]\nodd = 1\n"),
+            "cannot use the repository of .*: unknown repository extension found: odd; ",
+        ),
+        (lambda git: git.rename(git.with_name("away")) and git.write_text("gitdir: gone\n"), "not a git repository: "),
+        (lambda git: git.rename(git.with_name("away")) and git.write_text("junk\n"), "invalid gitfile format: "),
+    ],
+    ids=["no-head", "config", "version", "extension", "link", "junk"],
+)
+def test_a_repository_that_git_cannot_use_is_told_in_gits_own_words(project, harm, said):
+    """Nobody is told to make a new repository over one that is damaged, or of a later version of git."""
+    harm(project / ".git")
+    with pytest.raises(RepositoryBroken, match=said) as refused:
+        find_repository(project)
+    assert "git init" not in str(refused.value)
+
+
 def test_a_repository_of_another_user_is_trusted_as_git_was_told(project, tmp_path, monkeypatch):
     """Without `safe.directory` the refusal has the command that allows it; with it the repository is found."""
     settings = tmp_path / "gitconfig"

@@ -12,7 +12,6 @@ import pytest
 from team_mail.mail.errors import TeamMailError, UsageError
 from team_mail.personas.agents.presets.preset import preset, presets
 from team_mail.personas.bundled import library
-from team_mail.personas.errors import NotARepository
 from team_mail.scheduler.settings.reading import read_settings
 from team_mail.team.init import PROPOSED, make_team
 
@@ -187,7 +186,7 @@ def test_no_team_is_created_where_no_sprint_could_start(tmp_path, make, message)
         git(tmp_path, *words)
     before = sorted(tmp_path.iterdir())
 
-    with pytest.raises(NotARepository) as refused:
+    with pytest.raises(UsageError) as refused:
         make_team(tmp_path, environ={})
     assert message in str(refused.value)
     assert sorted(tmp_path.iterdir()) == before

@@ -45,6 +45,9 @@ DryRun = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing before the first sprint on an agent that costs.")]
 Base = Annotated[str | None, typer.Option("--base", help="The branch or commit to start from; by default [team] base.")]
+NoRepository = Annotated[
+    bool, typer.Option("--no-repository", help="Let tasks work in empty folders, without a repository; nothing lands.")
+]
 
 LogFormat = Annotated[
     LogFormatName | None,

@@ -68,6 +68,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEAM_DISPATCH_REPOSITORY", "false")
     return Desk(tmp_path)
 
 

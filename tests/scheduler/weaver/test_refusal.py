@@ -1,5 +1,7 @@
 """Hostile or mistaken patches: each is refused or held for its own reason, and the others land (A3, A4)."""
 
+import random
+import re
 import sys
 import time
 from dataclasses import replace
@@ -76,8 +78,35 @@ def test_the_teams_own_folder_is_refused(project, path):
 def test_symbolic_links_are_refused_and_may_be_deleted(project):
     """A link could point anywhere."""
     assert "link2 is a symbolic link" in verdict(project, {"link2": ("120000", "/etc/passwd")})
-    assert "link is a symbolic link" in verdict(project, {"link": ("120000", "b.txt")})
+    assert "a.txt is a symbolic link; commit a file" in verdict(project, {"a.txt": ("120000", "b.txt")})
     assert verdict(project, {"link": None}) == "landed"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("b.txt", "held: sub/link"),
+        ("../b.txt", "held: sub/link"),
+        ("../sub/./new/x", "held: sub/link"),
+        ("../../b.txt", "leads out of the repository"),
+        ("/etc/passwd", "leads out of the repository"),
+        ("..", "leads out of the repository"),
+        ("new/../../../x", "leads out of the repository"),
+        ("../.git/config", "leads out of the repository"),
+        ("../.TEAM/team.toml", "leads out of the repository"),
+        ("", "refused: "),
+    ],
+)
+def test_a_link_that_is_there_may_lead_elsewhere_within_the_repository(project, target, said):
+    """A person approves it; what leads out, or into git's folder or the team's, is refused."""
+    base = project.commit({"sub/link": ("120000", "a.txt")}, project.base)
+    patch = project.patch({"sub/link": ("120000", target)}, base)
+    assert said in verdict(project, patch, base=base)
+    if said.startswith("held"):
+        done = weave(project.git, base, [project.submission("ann", patch, base=base, approved=True)])
+        assert project.read(done.tip, "sub/link") == target
+        moved = project.patch({"sub/link": None, "other/link": ("120000", "a.txt")}, base)
+        assert verdict(project, moved, base=base) == "held: other/link"
 
 
 def test_a_write_through_a_link_is_refused(project):
@@ -88,8 +117,12 @@ def test_a_write_through_a_link_is_refused(project):
 
 
 def test_submodules_are_refused(project):
-    """A commit of another repository is nothing that a patch can bring."""
-    assert "submodule" in verdict(project, {"vendor": ("160000", "1" * 40)})
+    """A commit of another repository is nothing that a patch can bring, unless .gitmodules says where that is."""
+    link = ("160000", "1" * 40)
+    assert "a repository of its own" in verdict(project, {"vendor": link})
+    modules = '[submodule "lib"]\n\tpath = %s\n\turl = ../lib\n'
+    assert "a repository of its own" in verdict(project, {"vendor": link, ".gitmodules": modules % "lib"})
+    assert verdict(project, {"vendor": link, ".gitmodules": modules % "vendor"}) == "held: .gitmodules, vendor"
 
 
 def test_a_persona_without_paths_changes_nothing(project):
@@ -101,7 +134,7 @@ def test_a_persona_without_paths_changes_nothing(project):
 def test_a_submodule_at_another_commit_waits_for_approval(project):
     """Whoever checks it out needs that commit, so a person has to see to it first."""
     base = project.commit({"vendor": ("160000", "1" * 40)}, project.base)
-    moved = {"vendor": ("160000", "2" * 40)}
+    moved = {"vendor": ("160000", "2" * 40), "picture.png": bytes(range(256))}
     assert verdict(project, project.patch(moved, base), base=base) == "held: vendor"
     approved = weave(project.git, base, [project.submission("ann", moved, base=base, approved=True)])
     assert project.git.line("rev-parse", f"{approved.tip}:vendor") == "2" * 40
@@ -140,14 +173,17 @@ def test_an_unknown_base_is_refused(project):
 def test_a_patch_above_the_cap_is_refused_unread(project):
     """Five megabytes and one byte; the check of such a patch was seen to take gigabytes (A4)."""
     big = new_file("x", "x" * (5 << 20))
-    assert "the cap is 5,242,880" in verdict(project, big)
+    assert "the cap is 5,242,880; send it in parts" in verdict(project, big)
+    picture = project.patch({"picture.png": random.Random(1).randbytes(30_000), "a.txt": lines((3, "x"))})
+    said = verdict(project, picture, WeaveLimits(patch=20_000))
+    assert re.search(r"20,000; picture\.png, a binary file, has [\d,]+ of them: keep it in Git LFS", said), said
 
 
 def test_a_patch_that_unpacks_to_gigabytes_is_refused(project):
     """A binary patch of some kilobytes can stand for any size: what it unpacks to has a cap, and git a memory (A4)."""
     small = {"zeros.bin": bytes(3 << 20)}
     assert len(project.patch(small)) < 20_000
-    assert "the cap is 1,000,000" in verdict(project, small, WeaveLimits(unpacked=1_000_000))
+    assert "the cap is 1,000,000; " in verdict(project, small, WeaveLimits(unpacked=1_000_000))
     assert verdict(project, small) == "landed"
     claimed = project.patch({"zeros.bin": bytes(1 << 20)}).replace(b"literal 1048576", b"literal 99999999999")
     before = time.monotonic()

@@ -452,6 +452,80 @@ def test_first_come_orders_are_tried_if_no_pair_was_compared(project):
     assert len(weave(project.git, project.base, submissions).landed) == 3
 
 
+# -- folders that move
+
+
+HOUSE = {f"old/{name}.txt": lines((1, name)) for name in "abc"} | {"old/sub/d.txt": lines((1, "d")), "top.txt": "top\n"}
+
+
+@pytest.mark.parametrize("first", ["mover", "adder"])
+def test_a_file_that_is_added_to_a_folder_that_moves_goes_with_it(tmp_path, first):
+    """Whoever lands first, nothing is left in the dead folder, nor is anything else deleted."""
+    project = Project(tmp_path / "project", HOUSE)
+    edits = {
+        "mover": dict.fromkeys(HOUSE.keys() - {"top.txt"})
+        | {name.replace("old/", "new/place/"): text for name, text in HOUSE.items() if name != "top.txt"},
+        "adder": {"old/e.txt": "e\n", "old/sub/f.txt": "f\n", "old/more/g.txt": "g\n", "top.txt": "changed\n"},
+    }
+    order = [first, *(edits.keys() - {first})]
+    submissions = [project.submission(name, edits[name]) for name in order]
+
+    woven = weave(project.git, project.base, submissions)
+
+    assert personas(woven.landed) == order
+    assert woven.landed[1].how == "merge-tree"
+    names = project.git.line("ls-tree", "-r", "--name-only", woven.tip).split()
+    assert [name for name in names if name.startswith("old/")] == []
+    assert {"new/place/e.txt", "new/place/sub/f.txt", "new/place/more/g.txt", "new/place/a.txt"} < {*names}
+    assert len(names) == len(HOUSE) + 3
+    assert "new/place/e.txt" in woven.landed[1].files
+
+
+@pytest.mark.parametrize(
+    ("mover", "file"),
+    [
+        (
+            {"old/a.txt": None, "p/a.txt": HOUSE["old/a.txt"], "old/b.txt": None, "q/b.txt": HOUSE["old/b.txt"]},
+            "old/e.txt",
+        ),
+        (
+            {name.replace("old/", "new/"): HOUSE[name] for name in ("old/a.txt", "old/b.txt")} | {"new/e.txt": "own\n"},
+            "new/e.txt",
+        ),
+    ],
+    ids=["two-places", "in-the-way"],
+)
+def test_a_file_whose_folder_moved_to_no_certain_place_is_told_as_a_conflict(tmp_path, mover, file):
+    """Half of the folder went here and half there, or another file is where it would go."""
+    base = {"old/a.txt": HOUSE["old/a.txt"], "old/b.txt": HOUSE["old/b.txt"]}
+    project = Project(tmp_path / "project", base)
+    submissions = [
+        project.submission("mover", dict.fromkeys(base) | mover),
+        project.submission("adder", {"old/e.txt": "e\n"}),
+    ]
+
+    woven = weave(project.git, project.base, submissions)
+
+    assert personas(woven.landed) == ["mover"]
+    assert [(hunk.file, hunk.yours.strip().splitlines()[-1]) for hunk in woven.conflicted[0].hunks] == [(file, "e")]
+
+
+def test_a_clash_of_a_file_and_a_folder_is_named_as_its_authors_name_it(tmp_path):
+    """Git puts one of them beside the other, under a name with a commit in it, which nobody knows."""
+    project = Project(tmp_path / "project", {"a.txt": lines(), "link": "a\n"})
+    submissions = [
+        project.submission("filer", {"thing": "a file\n", "a.txt": lines((1, "x"))}),
+        project.submission("folderer", {"thing/inner": "a folder\n", "a.txt": lines((1, "y"))}),
+    ]
+
+    woven = weave(project.git, project.base, submissions)
+
+    ((_, _, files),) = woven.conflicts
+    assert {*files} <= {"thing", "thing/inner", "a.txt"}
+    assert {hunk.file for hunk in woven.conflicted[0].hunks} <= {"thing", "thing/inner", "a.txt"}
+    assert "thing" in files
+
+
 # -- by hand
 
 

@@ -1,0 +1,87 @@
+"""What a partial clone lacks of a commit, because its remote promised it, fetched at once.
+
+Without that, git would ask the remote file by file, and where it may not, as in a workspace, it would say that a file
+cannot be read. Source: git's partial-clone.txt; the fetch is the one that git itself makes for missing objects.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import PromiseBroken
+from ..git import users_environment
+
+_FETCH = (
+    "-c", "fetch.negotiationAlgorithm=noop", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--no-tags",
+    "--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin", "--end-of-options",
+)  # fmt: skip
+_PROMISOR = r"^(remote\..*\.promisor|extensions\.partialclone)$"
+_LONGEST = 3_600.0  # seconds for one fetch
+Wanted = Callable[[str], bool]
+
+
+def is_partial(source: Path) -> bool:
+    """Tell whether a git directory has objects from a remote that promised the rest."""
+    return any((source / "objects" / "pack").glob("*.promisor"))
+
+
+def fetch_promised(source: Path, commit: str, wanted: Wanted = lambda _: True) -> int:
+    """Fetch the objects of a commit that a partial clone lacks and that are `wanted`, by their ids; return how many.
+
+    `source` is the user's git directory, and git runs with the user's settings, as for a fetch by hand. Folders that
+    are missing name more, so there may be several fetches. Raises PromiseBroken if some cannot be had.
+    """
+    fetched = 0
+    while missing := [oid for oid in _missing(source, commit) if wanted(oid)]:
+        said = [_fetched(source, remote, missing) for remote in _remotes(source)]
+        left = {*_missing(source, commit)}
+        if left.issuperset(missing):
+            raise PromiseBroken(_broken(len(missing), commit, said))
+        fetched += len({*missing} - left)
+    return fetched
+
+
+def _missing(source: Path, commit: str) -> list[str]:
+    """Return the objects that a commit names and that are not here."""
+    ended = _git(source, "rev-list", "--objects", "--no-walk", "--missing=print", commit)
+    return [line[1:] for line in os.fsdecode(ended.stdout).splitlines() if line.startswith("?")]
+
+
+def _remotes(source: Path) -> list[str]:
+    """Return the remotes that promised objects."""
+    names: list[str] = []
+    for entry in os.fsdecode(_git(source, "config", "--null", "--get-regexp", _PROMISOR).stdout).split("\0"):
+        key, _, value = entry.partition("\n")
+        if key.startswith("extensions."):
+            names.append(value)
+        elif key and value.lower() in {"", "true", "yes", "on", "1"}:
+            names.append(key.removeprefix("remote.").removesuffix(".promisor"))
+    return [*dict.fromkeys(names)]
+
+
+def _fetched(source: Path, remote: str, oids: Sequence[str]) -> str:
+    """Fetch objects; return what git says of it if it fails, with the remote's name."""
+    ended = _git(source, *_FETCH, remote, stdin="".join(f"{oid}\n" for oid in oids).encode())
+    lines = [line for line in ended.stderr.decode(errors="replace").splitlines() if line.strip()]
+    return f"{remote}: {lines[0].removeprefix('fatal: ')}" if ended.returncode and lines else ""
+
+
+def _broken(count: int, commit: str, said: Sequence[str]) -> str:
+    reason = "; ".join(filter(None, said)) or "no remote promises them"
+    return (
+        f"this is a partial clone, in which {count:,} objects of commit {commit[:12]} are missing, and git could not "
+        f"fetch them ({reason}); see that git fetch works here, then start again"
+    )
+
+
+def _git(source: Path, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    env = users_environment() | {"GIT_DIR": str(source), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        return subprocess.run(  # noqa: S603
+            [*("git", *words)], cwd=source, env=env, input=stdin, capture_output=True, timeout=_LONGEST, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(words, 1, b"", b"no end within %d s" % _LONGEST)

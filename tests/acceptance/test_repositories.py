@@ -1,0 +1,128 @@
+"""Sprints, dispatches and weaves in repositories of every kind; docs/repositories.md has a row for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from .test_scheduler import CLEAN, Project, project
+from .test_surroundings import alone
+
+__all__ = ["project"]
+
+
+def partial(project: Project, filter: str) -> Project:
+    """Clone a project without the contents that its checkout of the top folder does not need."""
+    alone(project)
+    for name in ("old/deep/b.txt", "old/a.txt"):
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text(f"this is {name}\n")
+    project.git("add", "--force", ".")
+    project.git("commit", "--quiet", "-m", "Add files")
+    project.git("config", "uploadpack.allowFilter", "true")
+    project.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    clone = Project(project.folder.with_name(f"clone-{filter.partition(':')[0]}"))
+    source = f"file://{project.folder}"
+    project.git("clone", "--quiet", f"--filter={filter}", "--no-checkout", source, str(clone.folder))
+    clone.git("sparse-checkout", "set", "--cone", ".team")
+    clone.git("checkout", "--quiet", "main")
+    return clone
+
+
+@pytest.mark.parametrize("filter", ["blob:none", "tree:0"])
+def test_a_partial_clone_gets_the_files_of_its_base_before_a_run_starts(project, filter):
+    """What the remote promised is fetched at once; if the remote is gone, no run is spent on it and a line says so."""
+    clone, away = partial(project, filter), project.folder.with_name("away")
+    clone.agent("cat > /dev/null; cat old/a.txt old/deep/b.txt > seen.txt; git add .; git commit -qm Done")
+    shutil.move(project.folder, away)
+
+    said = clone.run("scheduler", "sprint", "--quiet")
+
+    assert said.returncode == 2
+    assert "this is a partial clone, in which" in said.stderr
+    assert "see that git fetch works here" in said.stderr
+    assert clone.events("run.started", "run.finished") == []
+
+    shutil.move(away, project.folder)
+    assert clone.document("sprint")["landed"] == ["ann"]
+    assert clone.git("show", "team/sprint-1:seen.txt") == "this is old/a.txt\nthis is old/deep/b.txt"
+    assert not (clone.folder / "old").exists(), "the user's own checkout stays sparse"
+
+
+def test_patches_are_woven_by_hand_in_a_partial_clone(project, tmp_path):
+    """A merge needs the contents of the base and of the branch, which are fetched like those of a run."""
+    clone = partial(project, "blob:none")
+    patch = tmp_path / "own.patch"
+    (project.folder / "old/a.txt").write_text("this is another\n")
+    patch.write_text(project.git("diff") + "\n")
+    assert "1 land" in clone.ok("scheduler", "weave", str(patch))
+    assert "?" not in clone.git("rev-list", "--objects", "--missing=print", "HEAD")
+    assert clone.git("show", "team/woven:old/a.txt") == "this is another"
+
+
+# -- where git finds no repository, or none that it can use
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("rm .git/HEAD", "/.git is there, and git says: not a git repository"),
+        ("git config core.repositoryformatversion 99", "Expected git repo version <= 1, found 99"),
+        ("chown -R 12345:12345 .", "git config --global --add safe.directory"),
+        ("rm -r .git", "there is no git repository here, so tasks would work in empty folders"),
+        ("rm -r .git; git init -q --bare .git; cd .git; mv ../.team .", "is in a bare git repository"),
+    ],
+    ids=["damaged", "later-format", "owner", "none", "bare"],
+)
+def test_a_dispatch_works_in_no_empty_folder_unless_it_is_asked_to(project, harm, said):
+    """Git's own words are shown for a repository that it cannot use; no task is carried out beside it."""
+    project.agent("cat > /dev/null; echo seen > $HOME/seen")
+    home = project.folder.parent
+    (home / "tasks.json").write_text('{"tasks": [{"task_id": "a", "agent": "ann"}]}')
+    subprocess.run(["sh", "-c", harm], cwd=project.folder, env=CLEAN, check=True)
+    if not project.team.exists():
+        project.folder = project.folder / ".git"
+    if "chown" in harm and os.geteuid():
+        pytest.skip("only root can give a repository away")
+
+    dispatched = project.run("team", "dispatch", str(home / "tasks.json"), "--json", HOME=str(home))
+
+    assert dispatched.returncode == 2
+    assert said in dispatched.stderr
+    assert not (home / "seen").exists()
+    if "init" not in harm:
+        assert "git init" not in dispatched.stderr
+        assert ("safe.directory" in said) == ("safe.directory" in project.run("scheduler", "sprint").stderr)
+        words = ("team", "dispatch", str(home / "tasks.json"), "--no-repository", "--quiet")
+        assert project.run(*words, HOME=str(home)).returncode == 0
+        assert (home / "seen").exists()
+
+
+def test_a_bare_repository_is_woven_by_hand_and_what_is_held_is_approved_by_name(project, tmp_path):
+    """By the name of its file, by its ref, or all of them; an unknown name is refused with those that there are."""
+    project.git("clone", "--quiet", "--bare", str(project.folder), str(tmp_path / "bare.git"))
+    bare = Project(tmp_path / "bare.git")
+    patches = []
+    for name in ("ci", "own"):
+        file = project.folder / ".github" / "workflows" / f"{name}.yml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("on: push\n")
+        project.git("add", ".github")
+        patches.append(tmp_path / f"{name}.patch")
+        patches[-1].write_text(project.git("diff", "--cached") + "\n")
+        project.git("rm", "-rfq", ".github")
+    words = ("scheduler", "weave", *map(str, patches))
+
+    held = bare.ok(*words, "--dry-run", code=4)
+    assert "held     ci: .github/workflows/ci.yml needs approval" in held
+    assert "lands with --approve NAME" in held
+    unknown = bare.run(*words, "--approve", "cy").stderr
+    assert "no patch 'cy' to approve: name one of ci.patch, own.patch, or all" in unknown
+    bare.ok(*words, "--branch", "one", "--approve", "ci.patch", code=4)
+    bare.ok(*words, "--branch", "both", "--approve", "ci", "--approve", "own.patch")
+    bare.ok(*words, "--branch", "each", "--approve", "all")
+    landed = [bare.git("ls-tree", "-r", "--name-only", branch).count(".github") for branch in ("one", "both", "each")]
+    assert landed == [1, 2, 2]
