@@ -292,10 +292,10 @@ class Mailbox:
                 (message,) = self._verified([Message.of(event._asdict())], persona)
                 yield self._whole_if_stored(message)
 
-    def sent(self, persona: str, *, limit: int = ALL) -> list[Receipt]:
-        """List what a persona sent, newest first, with its state for each recipient."""
+    def sent(self, persona: str, *, before: int = ALL, limit: int = ALL) -> list[Receipt]:
+        """List what a persona sent, newest first, with its state for each recipient; `before` is a seq."""
         self._check_reader()
-        rows = self.projections.rows("sent", persona=persona, limit=limit)
+        rows = self.projections.rows("sent", persona=persona, before=before, limit=limit)
         states = self.projections.rows("states", ids=[row["id"] for row in rows])
         reached = {(row["ref"], row["persona"]): row for row in states}
         return [Receipt.of(row, reached) for row in rows]

@@ -20,6 +20,11 @@ from .process import checked_session, identity_or_none, run_id, session_name, wi
 from .query.rows import FileProjections
 from .team_file import read_directory
 
+_DAMAGE = (
+    "the log is damaged; lines that do not verify are left out (team-mail verify), and nothing is written until "
+    "team-mail repair"
+)
+
 
 def team_home(*, create: bool = False) -> Path:
     """Return the team's folder: TEAM_HOME, else the nearest `.team` from the current folder upward.
@@ -92,18 +97,20 @@ def open_mailbox(
     home = home or team_home(create=create)
     if not create and not home.exists():
         sys.stderr.write(f"team-mail: TEAM_HOME names {home}, where nobody has sent mail yet\n")
-    if not create and (home / "mail" / "damaged").exists():
+    if not create and damage_of(home):
         _tell_damage()
     log, party = open_log(home, session=session), identity_or_none(None) if run_id() and within_run_of(home) else None
     projections, directory = FileProjections(log, _tell_damage), directory or read_directory(home)
     return Mailbox(log, open_blobs(home), projections, directory, home=home, party=party)
 
 
+def damage_of(home: Path) -> str:
+    """Return the sentence that says that the log of the team in `home` is known to be damaged; "" if it is not."""
+    return _DAMAGE if (home / "mail" / "damaged").exists() else ""
+
+
 def _tell_damage() -> None:
-    sys.stderr.write(
-        "team-mail: the log is damaged; lines that do not verify are left out (team-mail verify), and nothing is "
-        "written until team-mail repair\n"
-    )
+    sys.stderr.write(f"team-mail: {_DAMAGE}\n")
 
 
 def with_directory(mailbox: Mailbox, directory: Directory) -> Mailbox:

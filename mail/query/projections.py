@@ -243,8 +243,8 @@ def marks() -> Any:
 
 
 def sent() -> Any:
-    """List what one persona sent, newest first."""
-    letters = mail(events).filter(_.sender == argument("persona"))
+    """List what one persona sent, newest first; only messages with a seq below `before`."""
+    letters = mail(events).filter(_.sender == argument("persona"), _.seq < argument("before", "int64"))
     return letters.select(**letter(letters)).order_by(_.seq.desc()).limit(LIMIT)
 
 

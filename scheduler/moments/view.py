@@ -15,7 +15,7 @@ from ...mail.clock import ALL
 from ...mail.render import line
 from ...personas.running.process import read_usage
 from ..context import Context
-from ..errors import NoSuchRun
+from ..errors import NoSuchRun, NotReady
 from ..kinds import Kind, PatchStatus, RunStatus
 from ..limits.budget import amount_used, used_text
 from ..state.facts import Fact, Patch, Run, Sprint
@@ -195,13 +195,16 @@ def _span(context: Context, number: int | None) -> Span:
 
 
 def _commits(context: Context, sprint: Sprint) -> tuple[Commit, ...]:
-    """List what was on the sprint's branch, the newest first; nothing if git has it no more."""
+    """List what was on the sprint's branch, the newest first; nothing if git has it no more, or is not here."""
     if not sprint.commits:
         return ()
-    log = context.git.run(
-        "log", f"--max-count={_MOST_COMMITS}", "--format=%H%x1f%an%x1f%s%x1e", "--end-of-options",
-        f"{sprint.base}..{sprint.commits[-1]}", "--",
-    )  # fmt: skip
+    try:
+        log = context.git.run(
+            "log", f"--max-count={_MOST_COMMITS}", "--format=%H%x1f%an%x1f%s%x1e", "--end-of-options",
+            f"{sprint.base}..{sprint.commits[-1]}", "--",
+        )  # fmt: skip
+    except NotReady:
+        return ()
     rows = log.stdout.decode(errors="replace").split("\x1e") if log.returncode == 0 else []
     parts = (row.strip("\n").split("\x1f") for row in rows if row.strip())
     return tuple(Commit(commit, line(author), line(subject)) for commit, author, subject in parts)

@@ -32,6 +32,7 @@ from ..dispatcher import given_to
 
 SHORTEST = 4  # characters of an id that name a run
 _MOST_LISTED = 5  # runs named in an error
+_UNENDED = (RunStatus.OPEN, RunStatus.LOST)  # their output is nowhere but in their folder
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,11 @@ def _traced(context: Context, record: _Record) -> RunTrace:
 
 
 def output_of(context: Context, name: str) -> bytes:
-    """Return the output of a run, or its output so far. Raises NoSuchRun if there is none, BlobMissing."""
+    """Return the output of a run, or its output so far. Raises NoSuchRun if there is none any more, BlobMissing."""
     record = _record(context, name)
     output = _output(context, record)
+    if output is None and record.run.status in _UNENDED and not (context.home / "runs" / record.run.id).exists():
+        raise NoSuchRun(f"what run {record.run.id} of {record.run.persona} printed was removed: its folder is gone")
     if output is None:
         raise NoSuchRun(f"run {record.run.id} of {record.run.persona} has printed nothing")
     return output
@@ -269,7 +272,7 @@ def _output(context: Context, record: _Record) -> bytes | None:
     """Return the output of a run: the blob of one that ended, else the end of its file; None if there is none."""
     if blob := record.end.get("output"):
         return context.mailbox.blobs.read(blob["sha256"])
-    if record.run.status in {RunStatus.OPEN, RunStatus.LOST}:
+    if record.run.status in _UNENDED:
         return log_of(context.home / "runs" / record.run.id) or None
     return None
 

@@ -26,7 +26,7 @@ def status(as_json: option.Json = False) -> None:
     """Show what needs you, and all that is under way: the sprint, its runs, dispatches, and what waits for whom."""
     from .. import session
 
-    show_overview(session.context(), as_json=as_json)
+    show_overview(session.reading_context(), as_json=as_json)
 
 
 def show_overview(context: Context, *, as_json: bool) -> None:
@@ -54,7 +54,7 @@ def history(
     from ..api import records
     from ..show import sprint as show
 
-    sprints = records.history(session.context(), limit, before)
+    sprints = records.history(session.reading_context(), limit, before)
     if as_json:
         render.document(sprints.document())
     else:
@@ -76,7 +76,7 @@ def report(
     from ..api import records
     from ..show import report as show
 
-    metrics = records.report(session.context(), sprint)
+    metrics = records.report(session.reading_context(), sprint)
     if as_json:
         render.document(metrics.document())
     else:
@@ -99,7 +99,7 @@ def rounds(
     from ..api import records
     from ..show import sprint as show
 
-    found = records.rounds(session.context(), limit)
+    found = records.rounds(session.reading_context(), limit)
     if as_json:
         render.document(found.document())
     else:

@@ -95,7 +95,7 @@ def _forecast(file: str | None) -> Roadmap:
 
     if file is not None:
         raise UsageError(f"--from-sprint reads the team's log, and {file} would be planned instead; give one of them")
-    return plans.forecast(session.context())
+    return plans.forecast(session.reading_context())
 
 
 def _read(file: str | None) -> tuple[bytes, Roadmap]:

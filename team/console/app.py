@@ -95,12 +95,13 @@ def _served(route: Route, console: Console) -> Served:
 
 def _shown(route: Route, template: str, path: str, console: Console) -> Served:
     async def endpoint(request: Request) -> Response:
+        at = request.scope["raw_path"].decode("ascii", "replace")
         try:
             asked = await read_asked(route, request, request.scope["sender"])
             asked, value = for_page(asked, await run_in_threadpool(answered, route, console, asked))
         except Exception as error:  # noqa: BLE001 - as above
-            return await run_in_threadpool(page.failed, error, console, request.url.path)
-        return await run_in_threadpool(page.shown, template, value, console, asked, request.url.path)
+            return await run_in_threadpool(page.failed, error, console, at)
+        return await run_in_threadpool(page.shown, template, value, console, asked, at)
 
     return Served(path, endpoint, methods=[route.method])
 

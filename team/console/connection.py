@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .common.address import is_near
+
 MOST = 200  # connections
+MOST_OF_ONE = 50  # of another machine: none keeps the others out
 MOST_HEADERS = 16 << 10  # bytes
 _TIME = 10.0  # seconds until the headers of a request are there
 _FULL = (
@@ -15,6 +19,15 @@ _FULL = (
     b"content-length: 40\r\nconnection: close\r\n\r\n"
     b'{"error":"too many connections; retry"}\n'
 )
+
+
+def too_many(client: str, server: str, hosts: Sequence[str]) -> bool:
+    """Tell whether a machine may have no more connections. `hosts` are those of all, its new one among them.
+
+    Another machine has a limit of its own. All that comes from this one looks the same, also what a proxy passes on.
+    """
+    is_here = is_near(client) or client == server
+    return len(hosts) > MOST or (not is_here and hosts.count(client) > MOST_OF_ONE)
 
 
 class Connection(H11Protocol):
@@ -27,7 +40,8 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         peer: dict[str, Any] = {}
         self.app_state = {"peer": peer}
-        if len(self.connections) > MOST:
+        hosts: list[str] = [each.host for each in self.connections if isinstance(each, Connection)]
+        if too_many(self.host, self.server[0] if self.server else "", hosts):
             transport.write(_FULL)
             transport.close()
         else:
@@ -47,6 +61,11 @@ class Connection(H11Protocol):
         """End."""
         self._wait_no_more()
         super().connection_lost(exc)
+
+    @property
+    def host(self) -> str:
+        """The address of the other end, "" if there is none."""
+        return str(self.client[0]) if self.client else ""
 
     def _wait(self) -> None:
         self._deadline = self.loop.call_later(_TIME, self.transport.close)

@@ -121,19 +121,26 @@ def thread(console: Console, asked: Asked) -> Reply:
     return paged(asked, f"/api/threads/{quote(asked.path['id'], safe='')}", value, following)
 
 
-def search(console: Console, asked: Asked) -> list[dict[str, Any]]:
+def search(console: Console, asked: Asked) -> Reply:
     """Find messages by their words, as `team-mail search --json`; `persona` restricts it to its mail."""
-    persona = asked.text("persona")
+    persona, skip, limit = asked.text("persona"), asked.number("skip") or 0, asked.limit()
     found = console.context.mailbox.search(
-        asked.text("q") or "", persona=persona, reader=persona or console.human, limit=asked.limit()
+        asked.text("q") or "", persona=persona, reader=persona or console.human, limit=skip + limit + 1
     )
-    return [message.listed() for message in found]
+    following = skip + limit if len(found) > skip + limit else None
+    rows = [message.listed() for message in found[skip : skip + limit]]
+    return paged(asked, "/api/mail/search", rows, following, by="skip")
 
 
-def sent(console: Console, asked: Asked) -> list[dict[str, Any]]:
+def sent(console: Console, asked: Asked) -> Reply:
     """List what a persona sent, and what became of it, as `team-mail sent --json`."""
-    receipts = console.context.mailbox.sent(person(console, asked), limit=asked.limit())
-    return [receipt.message.listed() | {"states": receipt.states} for receipt in receipts]
+    limit = asked.limit()
+    receipts = console.context.mailbox.sent(
+        person(console, asked), before=asked.number("before") or ALL, limit=limit + 1
+    )
+    following = receipts[limit - 1].message.seq if len(receipts) > limit else None
+    rows = [receipt.message.listed() | {"states": receipt.states} for receipt in receipts[:limit]]
+    return paged(asked, "/api/sent", rows, following)
 
 
 def tags(console: Console, asked: Asked) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -10,30 +10,35 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ....personas.running.tail import Tail
-from ....scheduler.errors import NoSuchRun
 from ....scheduler.kinds import RunStatus
 from ....scheduler.state.dispatches import under_way
+from ... import api
 from ..common.answer import Refused
 from ..common.console import Console
 from ..common.route import Route
 from ..live.door import asks_of
-from ..live.runs import folder_of, run_stream
+from ..live.runs import folder_of, kept_stream, run_stream
 from .chat import EVENTS
 
 _BAD = 400
+_TEXT = "text/plain; charset=utf-8"
 
 
 async def output(console: Console, request: Request) -> Response:
     """Return what a run printed, from the byte `from` on; as events while it prints, if these are asked for."""
-    run = str(request.path_params["run"])
+    run, start = str(request.path_params["run"]), _start(request)
+    wants_events = "text/event-stream" in request.headers.get("accept", "")
     folder = await run_in_threadpool(folder_of, console.context.home, run)
-    if folder is None:
-        raise NoSuchRun(f"no run {run!r}")
-    start = _start(request)
-    if "text/event-stream" not in request.headers.get("accept", ""):
-        return StreamingResponse(_bytes(folder, start), media_type="text/plain; charset=utf-8")
+    if folder is None:  # `team clean` removed it, once the log had what the run printed
+        kept = await run_in_threadpool(api.traces.output_of, console.context, run)
+        return _events(kept_stream(kept, start)) if wants_events else Response(kept[start:], media_type=_TEXT)
+    if not wants_events:
+        return StreamingResponse(_bytes(folder, start), media_type=_TEXT)
     asks = asks_of(console)
-    frames = run_stream(folder, start, lambda: _is_open(console, run), lambda: asks.is_closing)
+    return _events(run_stream(folder, start, lambda: _is_open(console, run), lambda: asks.is_closing))
+
+
+def _events(frames: AsyncIterator[bytes] | Iterator[bytes]) -> Response:
     return StreamingResponse(frames, media_type=EVENTS, headers={"x-accel-buffering": "no"})
 
 

@@ -21,12 +21,14 @@ def status(console: Console, asked: Asked) -> dict[str, Any]:
     return api.records.status(console.context).document()
 
 
-def head(console: Console, asked: Asked) -> dict[str, int | None]:
-    """Return the log's last `seq`, and how many `needs` there are: null if `known` is that seq already."""
+def head(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return the log's last `seq`, and how many `needs` there are: null if `known` is that seq already.
+
+    `damage` is the sentence that commands print of a damaged log, "" for a sound one.
+    """
     seq = console.context.mailbox.log.head().seq
-    if asked.number("known") == seq:
-        return {"seq": seq, "needs": None}
-    return {"seq": seq, "needs": len(api.records.status(console.context).needs)}
+    needs = None if asked.number("known") == seq else len(api.records.status(console.context).needs)
+    return {"seq": seq, "needs": needs, "damage": console.damage}
 
 
 def personas(console: Console, asked: Asked) -> dict[str, Any]:

@@ -28,19 +28,20 @@ def mailbox(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a folder of a person's mail, or what a search finds in it, and whose mail there is."""
     box, own, limit = console.context.mailbox, person(console, asked), asked.limit()
     words, folder = asked.text("q"), asked.text("folder", "inbox") or "inbox"
-    before = asked.number("before") or ALL
+    before, skip = asked.number("before") or ALL, asked.number("skip") or 0
     if words:
-        rows = [message.listed() for message in box.search(words, persona=own, reader=own, limit=limit)]
+        rows = [each.listed() for each in box.search(words, persona=own, reader=own, limit=skip + limit + 1)][skip:]
     elif folder == "sent":
-        rows = [each.message.listed() | {"states": each.states} for each in box.sent(own, limit=limit)]
+        sent = box.sent(own, before=before, limit=limit + 1)
+        rows = [each.message.listed() | {"states": each.states} for each in sent]
     else:
         state = folder if folder in _FOLDERS[2:] else "inbox"
-        listed = box.inbox(own, unread=folder == "unread", state=state, before=before, limit=limit)
+        listed = box.inbox(own, unread=folder == "unread", state=state, before=before, limit=limit + 1)
         rows = [message.listed() for message in listed]
-    pages = not words and folder != "sent" and len(rows) == limit
+    following = None if len(rows) <= limit else skip + limit if words else rows[limit - 1]["seq"]
     return {
         "persona": own, "human": console.human, "people": _people(console), "folder": folder, "folders": [*_FOLDERS],
-        "q": words, "messages": rows, "older": rows[-1]["seq"] if pages else None,
+        "q": words, "messages": rows[:limit], "older": following,
     }  # fmt: skip
 
 

@@ -38,14 +38,14 @@ class Deployment(Body):
 
 def history(console: Console, asked: Asked) -> Reply:
     """List sprints, the newest last, as `scheduler history --json`; `before` is the number of one."""
-    found = api.records.history(console.team(), asked.limit(), asked.number("before", least=1))
+    found = api.records.history(console.context, asked.limit(), asked.number("before", least=1))
     older = found.sprints[0].sprint if found.older else None
     return paged(asked, "/api/sprints", found.document(), older)
 
 
 def show(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a sprint in figures, as `scheduler report N --json`."""
-    return api.records.report(console.team(), _number(asked)).document()
+    return api.records.report(console.context, _number(asked)).document()
 
 
 def preview(console: Console, asked: Asked) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def land(console: Console, asked: Asked) -> dict[str, Any]:
 
 def rounds(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List the last rounds, the newest last, as `scheduler rounds --json`."""
-    return api.records.rounds(console.team(), asked.limit()).document()
+    return api.records.rounds(console.context, asked.limit()).document()
 
 
 def deploy(console: Console, asked: Asked) -> dict[str, Any]:

@@ -20,7 +20,7 @@ NEWEST = "last"
 
 def sprints(console: Console, asked: Asked) -> dict[str, Any]:
     """Return the last sprints, the newest first, with whether one is open and who leads the team."""
-    context = console.team()
+    context = console.context
     found = api.records.history(context, _most(asked), asked.number("before", least=1))
     rows = found.document()[::-1]
     return {
@@ -38,7 +38,7 @@ def _most(asked: Asked) -> int:
 
 def sprint(console: Console, asked: Asked) -> dict[str, Any]:
     """Return a sprint as of a moment: of `n`, a number or "last", and `at`, a seq."""
-    return api.records.view_sprint(console.team(), number_of(asked), asked.number("at", least=1)).document()
+    return api.records.view_sprint(console.context, number_of(asked), asked.number("at", least=1)).document()
 
 
 def number_of(asked: Asked) -> int | None:
@@ -58,7 +58,7 @@ def start(console: Console, asked: Asked) -> dict[str, Any]:
 
 def money(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what was used today by agent and persona, what the last sprints used, and what budgets leave."""
-    return api.records.money(console.team(), _most(asked)).document()
+    return api.records.money(console.context, _most(asked)).document()
 
 
 def tasks(console: Console, asked: Asked) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ....scheduler.errors import (
 from ..access.caller import NOBODY
 from .console import Console
 from .route import Asked, Reply, Route
+from .slashes import variables
 
 _BAD, _NOT_FOUND, _CONFLICT, _WRONG, _FAILED, _DOWN = 400, 404, 409, 422, 500, 503
 _STATUS: dict[type[Exception], int] = {  # the first that an error is
@@ -111,7 +112,7 @@ async def read_asked(route: Route, request: Request, sender: str) -> Asked:
         body = route.takes.model_validate_json(data)
     key = request.headers.get("idempotency-key")
     caller = request.scope.get("caller", NOBODY)
-    return Asked(request.path_params, dict(request.query_params), body, sender, key, caller)
+    return Asked(variables(request.path_params), dict(request.query_params), body, sender, key, caller)
 
 
 def answered(route: Route, console: Console, asked: Asked) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from ....mail.errors import TeamMailError
+from ....mail.open import damage_of
 from ....scheduler.context import Context
 from ..access.logins import Logins
 
@@ -87,6 +89,14 @@ class Console:
     def human(self) -> str:
         """Who acts by the console."""
         return self.context.mailbox.directory.human
+
+    @property
+    def damage(self) -> str:
+        """The sentence that commands print of a log that is known to be damaged; "" for a sound one."""
+        try:
+            return damage_of(self.context.home)
+        except TeamMailError:  # the team cannot be opened, which whoever asks is told
+            return ""
 
     @staticmethod
     def _changed(context: Context) -> tuple[int, ...]:

@@ -112,14 +112,14 @@ def for_page(asked: Asked, answer: Any) -> tuple[Asked, Any]:
     return asked, answer
 
 
-def paged(asked: Asked, at: str, value: Any, following: int | str | None) -> Reply:
+def paged(asked: Asked, at: str, value: Any, following: int | str | None, by: str = "before") -> Reply:
     """Return a list of which the rows before `following` are the next page, which a `Link` header tells.
 
-    None tells that there is none. `at` is the path of the list.
+    None tells that there is none. `at` is the path of the list, and `by` the variable of its query that pages on.
     """
     if following is None:
         return Reply(value)
-    query = {**asked.query, "before": str(following)}
+    query = {**asked.query, by: str(following)}
     return Reply(value, headers={"link": f'<{at}?{urlencode(query)}>; rel="next"'}, following=following)
 
 

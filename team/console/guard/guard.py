@@ -21,6 +21,7 @@ from ..access.tokens import Tokens
 from ..access.webhooks import HEADERS, Webhooks, webhook_caller
 from ..common.answer import Refused
 from ..common.console import Console
+from ..common.slashes import keep_slashes
 from .body import Replay, read_body
 from .login import cookie_name, logged_in, refused
 from .names import check_names
@@ -67,6 +68,7 @@ class Guard:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        keep_slashes(scope)
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

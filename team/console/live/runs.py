@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from codecs import getincrementaldecoder
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from ....personas.running.process import is_going
@@ -52,3 +53,13 @@ async def run_stream(
                     yield BEAT
     finally:
         tail.close()
+
+
+def kept_stream(data: bytes, start: int) -> Iterator[bytes]:
+    """Yield what a run that is over had printed as `run_stream` does: `data`, from a byte on."""
+    decoder = getincrementaldecoder("utf-8")("replace")
+    for at in range(start, len(data), _PIECE):
+        end = min(at + _PIECE, len(data))
+        if text := decoder.decode(data[at:end], final=end == len(data)):
+            yield frame("output", text, str(end - len(decoder.getstate()[0])))
+    yield frame("complete", "[COMPLETE]", str(max(start, len(data))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from ....mail.text.escape import clean
 from ....scheduler.kinds import (
@@ -79,6 +79,11 @@ def money(usd: float) -> str:
     return f"${usd:.2f}" if usd >= 0.01 or not usd else f"${usd:.4f}"  # noqa: PLR2004
 
 
+def segment(text: Any) -> str:
+    """Return a text as it stands in an address, as one part of a path or as a value of a query."""
+    return quote(str(text), safe="")
+
+
 def without(query: Mapping[str, str], name: str) -> str:
     """Return a query without one of its variables."""
     return urlencode({key: value for key, value in query.items() if key != name})
@@ -90,6 +95,6 @@ def with_(query: Mapping[str, str], name: str, value: Any) -> str:
 
 
 FILTERS: dict[str, Any] = {
-    "clean": clean, "files_of": files_of, "money": money, "moment": moment, "short": short, "span": span, "tone": tone,
-    "with_": with_, "without": without,
+    "clean": clean, "files_of": files_of, "money": money, "moment": moment, "segment": segment, "short": short,
+    "span": span, "tone": tone, "with_": with_, "without": without,
 }  # fmt: skip

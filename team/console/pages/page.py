@@ -40,14 +40,15 @@ def _seen(value: Any) -> Any:
 
 def shown(template: str, value: Any, console: Console, asked: Asked, path: str) -> Response:
     """Return the page that shows the value of a route."""
-    text = environment().get_template(template).render(doc=value, asked=asked, path=path, console=console)
+    more = {"asked": asked, "path": path, "console": console, "damage": console.damage}
+    text = environment().get_template(template).render(doc=value, **more)
     return HTMLResponse(text)
 
 
 def failed(error: BaseException, console: Console, path: str) -> Response:
     """Return the page of an error, with its status. Raises it again if it is none of the team's."""
     status, text = refusal(error)
-    page = environment().get_template("failed.html").render(text=text, status=status, path=path, console=console)
+    page = environment().get_template("failed.html").render(text=text, status=status, path=path, damage=console.damage)
     return HTMLResponse(page, status)
 
 

@@ -1,6 +1,7 @@
 // Ask many: rows of persona and prompt, a thread for each that streams at once, and what was asked before.
-// All that agents say is only ever text.
+// All that agents say is only ever text, and what would turn or hide it is escaped.
 import { local, newKey } from "./console.js";
+import { clean } from "./escape.js";
 import { follow, sentence } from "./stream.js";
 
 const $ = (id) => document.getElementById(id);
@@ -9,10 +10,11 @@ let ask = null, leave = () => {};
 
 const make = (name, of = {}, ...inside) => {
   const made = Object.assign(document.createElement(name), of);
+  for (const each of ["textContent", "title"]) if (of[each]) made[each] = clean(of[each]);
   made.append(...inside);
   return made;
 };
-const say = (box, text) => Object.assign(box, { textContent: text, hidden: !text });
+const say = (box, text) => Object.assign(box, { textContent: clean(text), hidden: !text });
 const call = (at, method = "POST", body, more = {}) =>
   fetch(at, { method, cache: "no-store", headers: { Accept: "application/json", "Content-Type": "application/json", ...more }, body: body && JSON.stringify(body) });
 
@@ -92,8 +94,8 @@ function thread(task) {
   const again = make("button", { type: "button", textContent: "Ask again", hidden: true });
   const run = make("a", { className: "run", hidden: true });
   text.setAttribute("role", "log");
-  text.setAttribute("aria-label", `What ${task.name} says`);
-  stop.setAttribute("aria-label", `Stop ${task.name}`);
+  text.setAttribute("aria-label", clean(`What ${task.name} says`));
+  stop.setAttribute("aria-label", clean(`Stop ${task.name}`));
   const head = make("header", {}, make("h3", { textContent: task.name }), state, run);
   const box = make("article", { className: "thread", id: `thread-${task.task}` }, head, make("p", { className: "asked", textContent: task.prompt, title: task.prompt }), text, error, make("div", { className: "actions" }, stop, pass, again));
   const own = { task, box, state, text, error, stop, pass, again, run };
@@ -186,7 +188,7 @@ function heard(event, data) {
 function write(own, data) {
   const box = own.text, down = box.scrollHeight - box.scrollTop - box.clientHeight < 30;
   if (!own.state.classList.contains("busy")) stand(own, "answers", "busy");
-  box.append(data);
+  box.append(clean(data));
   if (down) box.scrollTop = box.scrollHeight;
 }
 

@@ -1,10 +1,11 @@
 // What all pages share: how the line to the server stands, the count of what needs a person, moments in local time,
 // forms that call the API and tell when it was accepted and when it was applied.
+import { clean } from "./escape.js";
 import { sentence } from "./stream.js";
 
 const EVERY = 2000; // ms between two looks at the log
 const ANEW = 30000; // ms after which the matters are counted again, though the log has not grown
-const link = document.getElementById("link"), count = document.getElementById("needs-count");
+const link = document.getElementById("link"), damaged = document.getElementById("damage"), count = document.getElementById("needs-count");
 const receipts = document.getElementById("receipts"), title = document.title;
 let head = "", looked = 0;
 
@@ -31,8 +32,9 @@ async function look() {
     const answer = await ask(`/api/head?known=${known}`);
     if (answer.status === 401) return stand("logged out: run team console", "bad");
     if (!answer.ok) return stand(await sentence(answer), "bad");
-    const { seq, needs } = await answer.json();
+    const { seq, needs, damage } = await answer.json();
     stand("connected", "good");
+    if (damaged.textContent !== damage) Object.assign(damaged, { textContent: damage, hidden: !damage });
     const grown = head !== "" && seq !== head;
     head = seq;
     if (needs !== null) {
@@ -76,7 +78,7 @@ function receipt(about, value, { until, keyOf }) {
   accepted.className = "accepted";
   accepted.textContent = value?.seq ? `: accepted (${value.seq})` : ": accepted";
   applied.className = "applied";
-  row.append(about, accepted, applied);
+  row.append(clean(about), accepted, applied);
   if (!until) return;
   const check = async () => {
     const answer = await ask(until);
@@ -119,7 +121,7 @@ function fail(form, text) {
   const box = form.querySelector(".error") || form.appendChild(document.createElement("p"));
   box.className = "error";
   box.setAttribute("role", "alert");
-  box.textContent = text;
+  box.textContent = clean(text);
 }
 
 document.addEventListener("submit", async (event) => {

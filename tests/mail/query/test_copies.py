@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from team_mail.mail.archive.backup import backup, restore
-from team_mail.mail.clock import ManualClock
+from team_mail.mail.clock import ALL, ManualClock
 from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
@@ -38,10 +38,10 @@ def told(log: EventLog) -> list[tuple[str, int]]:
     """What a new process finds in the log by all ways: the events, and a persona's slice."""
     rows = FileProjections(EventLog(log.folder)).rows
     slice_ = [row["subject"] for row in rows("mailbox", persona="bob")]
-    sent = [row["subject"] for row in rows("sent", persona="ann", limit=1000)]
+    sent = [row["subject"] for row in rows("sent", persona="ann", before=ALL, limit=1000)]
     unread = [row["subject"] for row in rows("unread", roster=["bob"])]
     assert sorted(slice_) == sorted(sent) == sorted(unread)
-    return sorted((row["subject"], row["seq"]) for row in rows("sent", persona="ann", limit=1000))
+    return sorted((row["subject"], row["seq"]) for row in rows("sent", persona="ann", before=ALL, limit=1000))
 
 
 def truth(log: EventLog) -> list[tuple[str, int]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from team_mail.team.console.app import make_unguarded
 from team_mail.team.console.common.console import Console
+from team_mail.team.console.common.slashes import keep_slashes
 
 
 class Answer(NamedTuple):
@@ -52,15 +53,21 @@ class Asker:
     ) -> Answer:
         path, _, text = path.partition("?")
         scope = {
-            "type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": quote(path).encode(),
+            "type": "http", "http_version": "1.1", "method": method, "path": unquote(path),
+            "raw_path": quote(path, safe="/%").encode(),
             "query_string": (text or urlencode(query)).encode(), "root_path": "", "scheme": "http",
             "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
             "server": ("127.0.0.1", 8420), "client": ("127.0.0.1", 1), "sender": self.console.human,
         }  # fmt: skip
+        keep_slashes(scope)
         sent: list[dict[str, Any]] = []
 
+        left = [data]
+
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": data}
+            if not left:
+                await asyncio.Event().wait()  # the client stays
+            return {"type": "http.request", "body": left.pop()}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

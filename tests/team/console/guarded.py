@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from team_mail.team import session
 from team_mail.team.console.app import make_app
@@ -37,7 +37,8 @@ class Guarded:
         lines = [(b"host", each.encode()) for each in host.split("\n") if each]
         lines += [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
         scope = {
-            "type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": quote(path).encode(),
+            "type": "http", "http_version": "1.1", "method": method, "path": unquote(path),
+            "raw_path": quote(path, safe="/%").encode(),
             "query_string": query.encode(), "root_path": "", "scheme": "http", "headers": lines,
             "server": ("127.0.0.1", 8420), "client": ("127.0.0.1", 1), "state": {},
         }  # fmt: skip

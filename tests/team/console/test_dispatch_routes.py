@@ -93,3 +93,19 @@ def test_dispatches_are_paged(team, ask):
     assert [each["dispatch"] for each in page.json] == names[1:]
     assert [each["dispatch"] for each in ask.get(page.following).json] == names[:1]
     assert ask.get("/api/dispatches?before=none").status == 404
+
+
+def test_a_name_with_slashes_is_reached(team, ask):
+    """A program may name its dispatch so; each link of the pages leads to them."""
+    start = {"dispatch": "night/build 100%", "config": {}, "agent": None, "base": "", "branch": "", "supervisor": {}}
+    tasks = [{"task_id": "a-b", "agent": "ann", "description": "x"}]
+    open_team(team.home, {}).append([Draft("dispatch.started", "scheduler", data=start | {"tasks": tasks})])
+    html = ask.get("/tasks").body.decode()
+
+    assert 'href="/dispatches/night%2Fbuild%20100%25"' in html
+    shown = ask.get("/dispatches/night%2Fbuild%20100%25")
+    assert (shown.status, "a-b" in shown.body.decode()) == (200, True)
+    assert 'hx-get="/dispatches/night%2Fbuild%20100%25"' in shown.body.decode()
+    assert ask.get("/api/dispatches/night%2fbuild%20100%25").json["correlation_id"] == "night/build 100%"
+    assert ask.get("/api/dispatches/night%2Fbuild%20100%25/tasks/a-b").json["task_id"] == "a-b"
+    assert ask.get("/api/dispatches/night/build").status == 404

@@ -9,10 +9,14 @@ from html.parser import HTMLParser
 import pytest
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
-from team_mail.mail.open import open_mailbox
+from team_mail.mail.open import open_log, open_mailbox
+from team_mail.team import session
 from team_mail.team.console.app import STATIC
+from team_mail.team.console.common.console import Console
 from team_mail.team.console.routes import ROUTES
 from team_mail.team.open import open_team
+
+from .asking import Asker
 
 HOSTILE = "<script>alert(1)</script> \x1b[31m\u202e{{ 7 * 7 }} \"'><img src=x onerror=alert(2)>"
 PAGE = 40_000  # bytes that a page may weigh on the wire, with all it is made of
@@ -81,6 +85,38 @@ def test_what_needs_a_person_is_what_status_says(held):
     (patch,) = (need for need in needs if need["kind"] == "patch")
     assert f"/api/patches/{patch['run']}/approve" in shown.all("form", "data-send")
     assert patch["key"] in held.get("/").body.decode() or patch["run"] in shown.all("form", "data-until")[0]
+
+
+def test_a_damaged_log_is_told_on_every_page(held):
+    """In the words of the commands; what verifies is still shown, and pages that are open hear of it."""
+    assert "damaged" not in page(held.get("/runs")).words
+    log = open_log(held.console.context.home)
+    lines = log.active.read_bytes().splitlines(keepends=True)
+    log.active.write_bytes(b"".join([*lines[:2], lines[2].replace(b'"', b"'"), *lines[3:]]))
+    assert log.verify().corrupt  # by any process, or by the first that stumbles over it
+
+    shown = page(held.get("/runs"))
+
+    assert "nothing is written until team-mail repair" in shown.words
+    assert "bob" in shown.words
+    assert held.get("/api/head").json["damage"] in shown.words
+    assert held.get("/mail/none").status == 404
+    assert "team-mail repair" in held.get("/mail/none").body.decode()
+
+
+def test_what_is_on_record_is_shown_without_a_repository(tmp_path, monkeypatch):
+    """Only what would start or land something needs one, and says so as the command does."""
+    (tmp_path / ".team").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TEAM_HOME", raising=False)
+    ask = Asker(Console(session.reading_context, reopen_team=session.context))
+
+    assert {path: ask.get(path).status for path in LISTS} == {
+        path: 422 if path == "/sprints/new" else 200 for path in LISTS
+    }
+    assert ask.get("/api/rounds").json == []
+    assert "not in a git repository" in ask.get("/sprints/new").body.decode()
+    assert "no persona has finished a run" in ask.get("/api/plans/forecast").error
 
 
 def test_a_run_has_its_patch_and_its_prompt(held):
@@ -153,3 +189,24 @@ def test_a_long_list_is_paged(team, ask):
     assert [len(each) for each in rows] == [100, 50]
     assert rows[0] | rows[1] == {f"/runs/{run}" for run in runs}
     assert not [href for href in last.all("a", "href") if "before=" in href]
+
+
+def test_sent_mail_and_what_a_search_finds_are_paged(team, ask):
+    """Each page has a hundred rows and the way to the next one, the last page none; so have the routes."""
+    box = open_mailbox(team.home)
+    for number in range(130):
+        box.send(Letter("you", ("ann",), f"Letter {number}", "words"))
+    for path, route in (("/mail?folder=sent", "/api/sent"), ("/mail?q=letter", "/api/mail/search?q=letter")):
+        first = page(ask.get(path))
+        (older,) = (href for href in first.all("a", "href") if "before=" in href or "skip=" in href)
+        last = page(ask.get(older))
+        rows = [{href for href in each.all("a", "href") if href.startswith("/mail/")} for each in (first, last)]
+        routes = [ask.get(route), ask.get(ask.get(route).following)]
+
+        assert [len(each) for each in rows] == [100, 30]
+        assert len(rows[0] | rows[1]) == 130
+        assert not [href for href in last.all("a", "href") if href.endswith((older[-3:], "skip=100"))]
+        assert [[f"/mail/{each['id']}" for each in answer.json] for answer in routes] == [
+            [href for href in each.all("a", "href") if href.startswith("/mail/")] for each in (first, last)
+        ]
+        assert routes[1].following == ""

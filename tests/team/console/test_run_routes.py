@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from shutil import rmtree
+
 import pytest
 from team_mail.mail.log.event import Draft
+from team_mail.team.api import sprints
 from team_mail.team.open import open_team
 
 from ...conftest import replaced
@@ -86,3 +89,22 @@ def test_a_run_shows_its_trace_and_its_patch(team, ask):
     assert b"\n+<script>\n" in patch.body
     assert patch.headers["content-type"].startswith("text/x-diff")
     assert ask.post(f"/api/runs/{by_ann['run']}/stop").status == 404
+
+
+def test_the_output_of_a_run_outlives_its_folder(team, ask):
+    """`team clean` removes the folder: what the log has of it is shown, and of a lost run that it is gone."""
+    lost = "00000001-0000-7000-8000-000000000000"
+    (team.home / "team.toml").write_text("[agents.shell]\ncommand = ['sh', '-c', 'echo grüße; echo > $TEAM_PERSONA']\n")
+    team.roster("ann")
+    sprints.run_sprint(open_team(team.home, {}))
+    open_team(team.home, {}).append([began(1), Draft("run.lost", "scheduler", run=lost, data={"why": "gone"})])
+    run = next(each["run"] for each in ask.get("/api/runs").json if each["status"] == "ok")
+    path, events = f"/api/runs/{run}/output", {"accept": "text/event-stream"}
+    before = ask(path, "GET", headers=events).body
+    rmtree(team.home / "runs" / run)
+
+    assert ask.get(path).body.decode() == "grüße\n"
+    assert ask(path, "GET", headers=events).body == before
+    assert ask(path, "GET", headers=events | {"last-event-id": "8"}).body.startswith(b"id: 8\nevent: complete")
+    gone = ask.get(f"/api/runs/{lost}/output")
+    assert (gone.status, "was removed" in gone.error) == (404, True)

@@ -181,6 +181,17 @@ def test_nobody_holds_a_connection_by_being_slow_or_takes_all(served, monkeypatc
             assert asked.getresponse().read() == b'{"status":"ok"}'
 
 
+def test_another_machine_takes_a_part_of_the_connections_only():
+    """The others and this machine still come through; here all programs share one address."""
+    full = ["10.0.0.7"] * 50
+
+    assert connection.too_many("10.0.0.7", "10.0.0.1", [*full, "10.0.0.7"])
+    assert not connection.too_many("10.0.0.8", "10.0.0.1", [*full, "10.0.0.8"])
+    for here in ("127.0.0.1", "::1", "10.0.0.1"):
+        assert not connection.too_many(here, "10.0.0.1", [here] * 200)
+        assert connection.too_many(here, "10.0.0.1", [here] * 201)
+
+
 async def endless(_, request):
     """Streams lines until the reader leaves; a `deaf` one never looks."""
 

@@ -7,6 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from team_mail.mail.text import escape
 from team_mail.team.console.app import STATIC
 
 PAGE = 40_000  # bytes that a page may weigh on the wire, with all it is made of
@@ -41,3 +42,12 @@ def test_no_template_has_a_script_or_a_style_of_its_own():
     ]
 
     assert found == []
+
+
+def test_scripts_escape_what_pages_of_the_server_do():
+    """What turns or hides text is the same set in both, so that no stream shows what a page would not."""
+    written = re.search(r"UNSAFE = /(\[.*\])/gu;", (STATIC / "escape.js").read_text())
+    unsafe = re.compile(re.sub(r"\\u\{(\w+)\}", lambda match: f"\\U{match[1]:>08}", written[1]))
+    every = "".join(map(chr, range(0x110000)))
+
+    assert unsafe.findall(every) == [each for each in every if escape.clean(each) != each]

@@ -33,6 +33,7 @@ FROM (
   ) AS "t1"
   WHERE
     "t1"."sender" = $persona
+    AND "t1"."seq" < CAST($before AS BIGINT)
 ) AS "t2"
 ORDER BY
   "t2"."seq" DESC

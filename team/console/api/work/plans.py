@@ -53,7 +53,7 @@ def forecast(console: Console, asked: Asked) -> dict[str, Any]:
     """Plan the next sprint by what the last ones did, as `team plan --from-sprint --json`."""
     workers = asked.number("workers", least=1)
     claims = Claims(console.context.mailbox)
-    return api.plans.plan(api.plans.forecast(console.team()), (), workers, claims=claims).document()
+    return api.plans.plan(api.plans.forecast(console.context), (), workers, claims=claims).document()
 
 
 def foretold(console: Console, asked: Asked) -> dict[str, Any]:
