@@ -126,6 +126,7 @@ ARROWS = {
         "scheduler.overview",
         "scheduler.settings",
         "scheduler.state",
+        "scheduler.web",
     },
     "scheduler.overview": {
         "scheduler.claims",
@@ -218,6 +219,7 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.weaver": {"scheduler.weaver.objects"},
+    "scheduler.web": {"scheduler.settings"},
     "team.api": {
         "team.checks",
         "team.cleaning",

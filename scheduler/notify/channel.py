@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from ...mail.log.disk import open_file, reason_of
+from ...mail.log.disk import reason_of
 from ...mail.text.escape import line
 from ...personas.environment import harmless
 from ..settings.notify import NotifySettings
+from ..web.secret import read_secret, read_token
 from .request import GONE, LIMIT, Refused, Reply, Resolve, post, resolve
 from .signature import parse_secrets, signed
 
 _SKEW = timedelta(minutes=2)
-_MOST_SECRET = 4_096  # bytes of a file with secrets
 _NTFY_MESSAGE = 4_000  # bytes; ntfy takes a longer one for a file
 _ERRORS = 500
 _SAID = 200  # characters of what a command printed on standard error
@@ -93,7 +93,7 @@ class Webhook:
     def trouble(self) -> tuple[str, str] | None:
         """Return what is wrong with the file of the secrets."""
         try:
-            parse_secrets(_read(self._file))
+            parse_secrets(read_secret(self._file))
         except ValueError as error:
             return "secret_file", str(error)
         return None
@@ -101,7 +101,7 @@ class Webhook:
     def send(self, message: Message) -> Answer:
         """Make one attempt."""
         try:
-            secrets = parse_secrets(_read(self._file))
+            secrets = parse_secrets(read_secret(self._file))
             headers = signed(secrets, message.id, int(message.at.timestamp()), message.body)
             headers |= {"Content-Type": "application/json", "User-Agent": "team-mail"}
             reply = post(self._url, message.body, headers, limit=self._limit, resolver=self._resolver)
@@ -150,10 +150,7 @@ class Ntfy:
 
     def _token(self) -> str:
         """Return the token, "" if there is none. Raises ValueError."""
-        token = _read(self._file).strip() if self._file else ""
-        if self._file and not (token.isascii() and token.isprintable() and token and " " not in token):
-            raise ValueError("must hold one token, in one line")
-        return token
+        return read_token(self._file) if self._file else ""
 
 
 class Desktop:
@@ -190,18 +187,6 @@ class Command:
     def send(self, message: Message) -> Answer:
         """Make one attempt."""
         return _run(self._command, message.body, self._folder, harmless(), self._limit)
-
-
-def _read(path: Path) -> str:
-    """Read a file with secrets. Raises ValueError."""
-    try:
-        with open_file(path, follow=True) as file:
-            data = file.read(_MOST_SECRET + 1)
-    except OSError as error:
-        raise ValueError(f"names {path}, which cannot be read: {reason_of(error)}") from None
-    if len(data) > _MOST_SECRET or not data.isascii():
-        raise ValueError(f"names {path}, which holds more than secrets")
-    return data.decode()
 
 
 def _judged(reply: Reply, at: datetime) -> Answer:

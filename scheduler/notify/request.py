@@ -1,32 +1,18 @@
-"""One HTTP request to an endpoint: to an address that was checked, within ten seconds, without redirects and proxies.
-
-The name is resolved once, every address that it has is checked, and the connection is made to one of those, so that no
-second answer of a name server leads elsewhere. TLS is checked against the name.
-"""
+"""One POST to an endpoint, of whose answer no more is read than says what came of it."""
 
 from __future__ import annotations
 
 import http.client
-import socket
-import ssl
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from ...mail.text.escape import line
-from ..settings.urls import is_loopback, refusal
+from ..web.exchange import ERROR, LIMIT, OK, REDIRECT, Refused, Resolve, exchange, resolve
 
-LIMIT = 10.0  # seconds for all of it
 _EXCERPT = 200  # characters of an answer
-_OK, _REDIRECT, _ERROR, GONE = 200, 300, 400, 410
-Resolve = Callable[[str, int], Sequence[str]]
-
-
-class Refused(Exception):
-    """The request was not made, or not answered; the message says why."""
+GONE = 410
+__all__ = ["GONE", "LIMIT", "Refused", "Reply", "Resolve", "post", "resolve"]
 
 
 class Reply(NamedTuple):
@@ -39,147 +25,26 @@ class Reply(NamedTuple):
     @property
     def is_taken(self) -> bool:
         """Whether the endpoint took the notice."""
-        return _OK <= self.status < _REDIRECT
+        return OK <= self.status < REDIRECT
 
     @property
     def is_redirect(self) -> bool:
         """Whether the endpoint named another address."""
-        return _REDIRECT <= self.status < _ERROR
-
-
-def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host, each once. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [*dict.fromkeys(str(address[0]) for *_, address in found)]
+        return REDIRECT <= self.status < ERROR
 
 
 def post(
     url: str, body: bytes, headers: Mapping[str, str], *, limit: float = LIMIT, resolver: Resolve = resolve
 ) -> Reply:
-    """Send a body to a URL and return the answer. Raises Refused.
-
-    Args:
-        url: As `EndpointUrl` accepts it.
-        body: The bytes of the request.
-        headers: Its headers, besides those about the connection.
-        limit: Seconds until the connection is cut, whatever the endpoint does.
-        resolver: Finds the addresses of a host.
-    """
-    parts, until = urlsplit(url), time.monotonic() + limit
-    host, secure = parts.hostname or "", parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    try:
-        addresses = _checked(host, resolver(host, port))
-        connection = _Connection(host, port, addresses, until, tls=_tls() if secure else None)
-    except ssl.SSLError as error:
-        raise Refused(f"TLS could not be set up: {error.reason or error}") from error
-    except OSError as error:
-        raise Refused(f"{host} has no address: {error.strerror or error}") from error
-    with connection.limited() as was_cut:
-        try:
-            connection.request("POST", target, body, {"Host": parts.netloc, "Connection": "close", **headers})
-            return _reply(connection.getresponse())
-        except (OSError, http.client.HTTPException) as error:
-            late = was_cut() or isinstance(error, TimeoutError)
-            raise Refused(f"no answer within {limit:g} s" if late else _reason(error)) from error
+    """Send a body to a URL, as `exchange` does, and return the answer. Raises Refused."""
+    answer = exchange("POST", url, body, headers, limit, resolver, read=_beginning)
+    excerpt = line(answer.body.decode(errors="replace").strip())[:_EXCERPT]
+    return Reply(answer.status, answer.headers.get("date", ""), excerpt)
 
 
-def _checked(host: str, addresses: Sequence[str]) -> Sequence[str]:
-    """Return the addresses of a host if something may be sent to all of them. Raises Refused."""
-    for address in addresses:
-        if why := refusal(address, loopback=is_loopback(host)):
-            raise Refused(f"{host} leads to {why}")
-    if not addresses:
-        raise Refused(f"{host} has no address")
-    return addresses
-
-
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _reply(response: http.client.HTTPResponse) -> Reply:
-    date = response.getheader("Date") or ""
-    if _OK <= response.status < _REDIRECT:
-        return Reply(response.status, date)
-    excerpt = b""
+def _beginning(response: http.client.HTTPResponse) -> bytes:
+    if OK <= response.status < REDIRECT:
+        return b""
     with suppress(OSError, http.client.HTTPException):
-        excerpt = response.read(4 * _EXCERPT)
-    return Reply(response.status, date, line(excerpt.decode(errors="replace").strip())[:_EXCERPT])
-
-
-def _reason(error: Exception) -> str:
-    """Say why there was no answer; nothing of it is what we sent."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}"
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "the connection was closed without an answer"
-    if isinstance(error, http.client.HTTPException):
-        return f"the answer is no HTTP: {type(error).__name__}"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection to one of some addresses of a host."""
-
-    def __init__(
-        self, host: str, port: int, addresses: Sequence[str], until: float, tls: ssl.SSLContext | None
-    ) -> None:
-        super().__init__(host, port)
-        self._addresses, self._until, self._tls = addresses, until, tls
-        self._cut = threading.Event()
-
-    def connect(self) -> None:
-        """Connect to the first address that answers; with TLS, to whoever proves to be the host."""
-        self.sock = self._connected()
-        if self._tls:
-            # The handshake is a step of its own, so that the socket is known here when it takes too long.
-            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
-            self.sock.do_handshake()
-        if self._cut.is_set():
-            raise TimeoutError
-
-    def _connected(self) -> socket.socket:
-        trouble: OSError = TimeoutError()
-        for address in self._addresses:
-            left = self._until - time.monotonic()
-            if left <= 0:
-                self._cut.set()
-                break
-            try:
-                return socket.create_connection((address, self.port), left)
-            except OSError as error:
-                trouble = error
-        raise trouble
-
-    def limited(self) -> _Limit:
-        """Return a block at whose end the connection is closed, and which ends in time."""
-        return _Limit(self, self._until, self._cut)
-
-
-class _Limit:
-    """Cuts a connection once its time is over, as an endpoint could else take it byte by byte for ever."""
-
-    def __init__(self, connection: http.client.HTTPConnection, until: float, cut: threading.Event) -> None:
-        self._connection, self._was_cut = connection, cut
-        self._timer = threading.Timer(max(0.0, until - time.monotonic()), self._end)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Callable[[], bool]:
-        self._timer.start()
-        return self._was_cut.is_set
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._connection.close()
-
-    def _end(self) -> None:
-        self._was_cut.set()
-        if sock := self._connection.sock:
-            with suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which would wait for the endpoint
+        return response.read(4 * _EXCERPT)
+    return b""

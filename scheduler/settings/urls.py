@@ -30,16 +30,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refusal(address: str, *, loopback: bool) -> str:
+def refusal(address: str, *, loopback: bool, private: bool = False) -> str:
     """Say why nothing is sent to an IP address, "" if something may be; `loopback` allows this machine alone.
 
-    Whoever writes `localhost` gets this machine, and a public name that resolves to it does not.
+    `private` allows addresses of private networks, but none that are link-local or reserved. Whoever writes `localhost`
+    gets this machine, and a public name that resolves to it does not.
     """
     ip = _embedded(ipaddress.ip_address(address.partition("%")[0]))
     if loopback:
         return "" if ip.is_loopback else f"{address} is not this machine"
     if ip.is_loopback:
         return f"{address} is this machine; write http://localhost if you mean it"
+    if private and ip.is_private and not (ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip.is_reserved):
+        return ""
     if not ip.is_global or ip.is_multicast or ip.is_reserved:
         return f"{address} is no public address"
     return ""

@@ -1,0 +1,225 @@
+"""Calls of a JSON API over HTTP: retries, limits of rate, pages, and answers that are asked for again only if changed.
+
+A call that was refused because of a limit is made again once the server says that it may be, if that is soon enough.
+One that may have had an effect is not repeated by itself, since whoever makes it knows how to look whether it had.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlencode, urlsplit
+
+from ...mail.clock import Clock, SystemClock
+from ...mail.errors import TeamMailError
+from ...mail.text.escape import line
+from .cache import NO_CACHE, Cache
+from .exchange import OK, REDIRECT, Exchange, Refused, Resolve, exchange, resolve
+
+_MET_LIMIT = (403, 429)
+_UNCHANGED, _TOO_MANY, _BROKEN = 304, 429, 500
+_PAUSES = (1.0, 4.0)  # seconds before what failed is read again
+_UNSAID = 60.0  # seconds to wait after a limit that names no time, as the documentation of GitHub asks for
+_MOST_WAITS = 5  # for one call
+_MOST_PAGES = 200
+_SAID = 300  # characters of what a server says
+_LIMIT = 30.0  # seconds for one exchange
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
+
+
+class ApiError(TeamMailError):
+    """A server refused a call, or did not answer; `status` is that of HTTP, 0 without an answer.
+
+    `was_sent` tells that nobody knows whether the call had its effect.
+    """
+
+    def __init__(self, why: str, status: int = 0, *, was_sent: bool = False) -> None:
+        super().__init__(why)
+        self.status, self.was_sent = status, was_sent
+
+
+class RateLimited(ApiError):
+    """A server takes no more calls until a time."""
+
+    def __init__(self, host: str, until: datetime) -> None:
+        super().__init__(f"{host} takes no more calls until {until:%Y-%m-%d %H:%M:%S}Z; go on after that", _TOO_MANY)
+        self.until = until
+
+
+class Answer(NamedTuple):
+    """The JSON of an answer, and the address of the next page, "" if there is none."""
+
+    value: Any
+    following: str = ""
+
+
+class JsonApi:
+    """The API below a base address. One object is used by one thread.
+
+    Args:
+        base: The address that paths are appended to, as `EndpointUrl` accepts it.
+        headers: Makes the headers of a call, with its secret, which is read anew each time. It may raise ValueError.
+        clock: By which is waited.
+        patience: Seconds that one call may wait for a limit to be over.
+        cache: Where answers are kept with their ETag.
+        private: Whether the host may have addresses of a private network.
+        secret: Returns what must not stand in any message, "" for nothing.
+        resolver: Finds the addresses of a host.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        headers: Callable[[], Mapping[str, str]],
+        *,
+        clock: Clock | None = None,
+        patience: float = 60.0,
+        cache: Cache = NO_CACHE,
+        private: bool = False,
+        secret: Callable[[], str] = lambda: "",
+        resolver: Resolve = resolve,
+    ) -> None:
+        self.base, self.host = base.rstrip("/"), urlsplit(base).hostname or ""
+        self._headers, self._clock, self._patience = headers, clock or SystemClock(), patience
+        self._cache, self._private, self._secret, self._resolver = cache, private, secret, resolver
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """Return the JSON of one address. Raises ApiError, RateLimited."""
+        return self._read(self._address(path, query)).value
+
+    def pages(self, path: str, **query: str | int) -> Iterator[Any]:
+        """Yield what the lists of all pages hold, one after the other. Raises ApiError, RateLimited."""
+        address = self._address(path, query)
+        for _ in range(_MOST_PAGES):
+            answer = self._read(address)
+            if not isinstance(answer.value, list):
+                raise ApiError(f"{self.host} answered {urlsplit(address).path} with no list, as its API does not")
+            yield from cast("list[Any]", answer.value)
+            address = answer.following
+            if not address:
+                return
+        raise ApiError(f"{self.host} has more than {_MOST_PAGES} pages at {path}: ask for less")
+
+    def send(self, method: str, path: str, value: Any = None) -> Any:
+        """Make a call that changes something, and return the JSON of its answer, None if it has none.
+
+        Raises ApiError, whose `was_sent` tells that it may have had its effect, and RateLimited.
+        """
+        body = None if value is None else json.dumps(value).encode()
+        address = self._address(path, {})
+        got = self._limited(method, address, body, {})
+        return self._json(address, got) if got.body.strip() else None
+
+    def _address(self, path: str, query: Mapping[str, str | int]) -> str:
+        return f"{self.base}/{path.lstrip('/')}{'?' + urlencode(query) if query else ''}"
+
+    def _read(self, address: str) -> Answer:
+        kept = self._cache.get(address)
+        got = self._patient(address, {"If-None-Match": kept.etag} if kept else {})
+        if got.status == _UNCHANGED and kept:
+            return Answer(json.loads(kept.body), kept.following)
+        value, following = self._json(address, got), self._following(got)
+        if etag := got.headers.get("etag"):
+            self._cache.put(address, etag, got.body, following)
+        return Answer(value, following)
+
+    def _following(self, got: Exchange) -> str:
+        """Return the address of the next page, which is below the same base, as another one is not asked for."""
+        match = _NEXT.search(got.headers.get("link", ""))
+        address = match[1] if match else ""
+        if address and not address.startswith(f"{self.base}/"):
+            raise ApiError(f"{self.host} names a next page elsewhere: {line(address)[:_SAID]}")
+        return address
+
+    def _patient(self, address: str, headers: Mapping[str, str]) -> Exchange:
+        """Read an address; a server that is broken for a moment is asked again."""
+        for pause in _PAUSES:
+            try:
+                return self._limited("GET", address, None, headers)
+            except ApiError as error:
+                if 0 < error.status < _BROKEN or isinstance(error, RateLimited):
+                    raise
+            self._clock.sleep(pause)
+        return self._limited("GET", address, None, headers)
+
+    def _limited(self, method: str, address: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
+        """Make a call, and again once a limit of rate is over. Raises ApiError for whatever is no success."""
+        left = self._patience
+        for _ in range(_MOST_WAITS):
+            got = self._exchanged(method, address, body, headers)
+            wait = _limit_of(got, self._clock.now())
+            if wait is None:
+                self._check(method, address, got)
+                return got
+            left -= wait
+            if left < 0:
+                raise RateLimited(self.host, self._clock.now() + timedelta(seconds=wait))
+            self._clock.sleep(wait)
+        raise RateLimited(self.host, self._clock.now() + timedelta(seconds=_UNSAID))
+
+    def _exchanged(self, method: str, address: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
+        try:
+            own = {"User-Agent": "team-mail", **self._headers(), **headers}
+            own |= {"Content-Type": "application/json"} if body is not None else {}
+            return exchange(method, address, body, own, _LIMIT, self._resolver, private=self._private)
+        except ValueError as error:
+            raise ApiError(str(error)) from None
+        except Refused as error:
+            raise ApiError(f"{self.host}: {self._blotted(str(error))}", was_sent=error.was_sent) from None
+
+    def _check(self, method: str, address: str, got: Exchange) -> None:
+        if OK <= got.status < REDIRECT or got.status == _UNCHANGED:
+            return
+        said = self._blotted(_message(got.body))
+        what = f"{method} {urlsplit(address).path}"
+        if got.status < 400 and (place := got.headers.get("location")):  # noqa: PLR2004
+            said = f"it has moved to {self._blotted(line(place)[:_SAID])}, and redirects are not followed: change api"
+        why = f"{self.host} answered {got.status} to {what}{': ' + said if said else ''}"
+        raise ApiError(why, got.status, was_sent=got.status >= _BROKEN)
+
+    def _json(self, address: str, got: Exchange) -> Any:
+        try:
+            return json.loads(got.body)
+        except ValueError:
+            what = urlsplit(address).path
+            raise ApiError(
+                f"{self.host} answered {what} with something that is not JSON: is its API there?", was_sent=True
+            ) from None
+
+    def _blotted(self, text: str) -> str:
+        secret = self._secret()
+        return text.replace(secret, "***") if secret else text
+
+
+def _message(body: bytes) -> str:
+    """Return what a server says of an error, in one line: `message` of its JSON with `errors`, or the beginning."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return line(body[: 4 * _SAID].decode(errors="replace").strip())[:_SAID]
+    table = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    inner = table.get("error")  # as some have it
+    table = cast("dict[str, Any]", inner) if isinstance(inner, dict) else table
+    more = table.get("errors")
+    parts = [str(table.get("message", ""))]
+    for each in cast("list[Any]", more) if isinstance(more, list) else []:
+        part = cast("dict[str, Any]", each) if isinstance(each, dict) else {"message": each}
+        parts.append(str(part.get("message") or " ".join(str(part.get(name, "")) for name in ("field", "code"))))
+    return line("; ".join(part for part in parts if part))[:_SAID]
+
+
+def _limit_of(got: Exchange, now: datetime) -> float | None:
+    """Return how many seconds a limit of rate asks to wait; None if the answer is not about one."""
+    if got.status not in _MET_LIMIT:
+        return None
+    headers = got.headers
+    if (after := headers.get("retry-after", "")).isdecimal():
+        return max(1.0, float(after))
+    if headers.get("x-ratelimit-remaining") == "0" and (reset := headers.get("x-ratelimit-reset", "")).isdecimal():
+        return max(1.0, (datetime.fromtimestamp(int(reset), UTC) - now).total_seconds() + 1)
+    if got.status == _TOO_MANY or "rate limit" in _message(got.body).lower():
+        return _UNSAID
+    return None

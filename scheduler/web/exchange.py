@@ -1,0 +1,193 @@
+"""One HTTP request to a server outside: to an address that was checked, within its time, without redirects and proxies.
+
+The name is resolved once, every address that it has is checked, and the connection is made to one of those, so that no
+second answer of a name server leads elsewhere. TLS is checked against the name.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from ..settings.urls import is_loopback, refusal
+
+LIMIT = 10.0  # seconds for all of it
+OK, REDIRECT, ERROR = 200, 300, 400
+_MOST = 16 << 20  # bytes of an answer
+Resolve = Callable[[str, int], Sequence[str]]
+Read = Callable[[http.client.HTTPResponse], bytes]
+
+
+class Refused(Exception):
+    """The request was not made, or not answered; the message says why. `was_sent` tells whether it may have arrived."""
+
+    def __init__(self, why: str, *, was_sent: bool = False) -> None:
+        super().__init__(why)
+        self.was_sent = was_sent
+
+
+class Exchange(NamedTuple):
+    """What a server answered: the status, the headers, their names in small letters, and the body as far as read."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of a host, each once. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [*dict.fromkeys(str(address[0]) for *_, address in found)]
+
+
+def whole(response: http.client.HTTPResponse) -> bytes:
+    """Read an answer to its end. Raises Refused for one of more than 16 MiB."""
+    body = response.read(_MOST + 1)
+    if len(body) > _MOST:
+        raise Refused(f"the answer is longer than {_MOST >> 20} MiB", was_sent=True)
+    return body
+
+
+def exchange(  # noqa: PLR0917 - a request has these parts
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    limit: float = LIMIT,
+    resolver: Resolve = resolve,
+    *,
+    read: Read = whole,
+    private: bool = False,
+) -> Exchange:
+    """Send a request and return the answer. Raises Refused.
+
+    Args:
+        method: As HTTP spells it.
+        url: As `EndpointUrl` accepts it.
+        body: The bytes of the request; None for none.
+        headers: Its headers, besides those about the connection.
+        limit: Seconds until the connection is cut, whatever the server does.
+        resolver: Finds the addresses of a host.
+        read: Reads as much of the answer as is wanted.
+        private: Whether the host may have addresses of a private network.
+    """
+    parts, until = urlsplit(url), time.monotonic() + limit
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    try:
+        addresses = _checked(host, resolver(host, port), private=private)
+        connection = _Connection(host, port, addresses, until, tls=_tls() if secure else None)
+    except ssl.SSLError as error:
+        raise Refused(f"TLS could not be set up: {error.reason or error}") from error
+    except OSError as error:
+        raise Refused(f"{host} has no address: {error.strerror or error}") from error
+    with connection.limited() as was_cut:
+        try:
+            connection.request(method, target, body, {"Host": parts.netloc, "Connection": "close", **headers})
+            response = connection.getresponse()
+            named = {name.lower(): value for name, value in response.getheaders()}
+            return Exchange(response.status, named, read(response))
+        except (OSError, http.client.HTTPException) as error:
+            late = was_cut() or isinstance(error, TimeoutError)
+            why = f"no answer within {limit:g} s" if late else _reason(error)
+            raise Refused(why, was_sent=connection.has_met) from error
+
+
+def _checked(host: str, addresses: Sequence[str], *, private: bool) -> Sequence[str]:
+    """Return the addresses of a host if something may be sent to all of them. Raises Refused."""
+    for address in addresses:
+        if why := refusal(address, loopback=is_loopback(host), private=private):
+            raise Refused(f"{host} leads to {why}")
+    if not addresses:
+        raise Refused(f"{host} has no address")
+    return addresses
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _reason(error: Exception) -> str:
+    """Say why there was no answer; nothing of it is what we sent."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or error}"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(error, http.client.HTTPException):
+        return f"the answer is no HTTP: {type(error).__name__}"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection to one of some addresses of a host."""
+
+    def __init__(
+        self, host: str, port: int, addresses: Sequence[str], until: float, tls: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(host, port)
+        self._addresses, self._until, self._tls = addresses, until, tls
+        self._cut = threading.Event()
+        self.has_met = False  # the other side: then it may have got the request
+
+    def connect(self) -> None:
+        """Connect to the first address that answers; with TLS, to whoever proves to be the host."""
+        self.sock = self._connected()
+        if self._tls:
+            # The handshake is a step of its own, so that the socket is known here when it takes too long.
+            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock.do_handshake()
+        if self._cut.is_set():
+            raise TimeoutError
+        self.has_met = True
+
+    def _connected(self) -> socket.socket:
+        trouble: OSError = TimeoutError()
+        for address in self._addresses:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                self._cut.set()
+                break
+            try:
+                return socket.create_connection((address, self.port), left)
+            except OSError as error:
+                trouble = error
+        raise trouble
+
+    def limited(self) -> _Limit:
+        """Return a block at whose end the connection is closed, and which ends in time."""
+        return _Limit(self, self._until, self._cut)
+
+
+class _Limit:
+    """Cuts a connection once its time is over, as an endpoint could else take it byte by byte for ever."""
+
+    def __init__(self, connection: http.client.HTTPConnection, until: float, cut: threading.Event) -> None:
+        self._connection, self._was_cut = connection, cut
+        self._timer = threading.Timer(max(0.0, until - time.monotonic()), self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Callable[[], bool]:
+        self._timer.start()
+        return self._was_cut.is_set
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._connection.close()
+
+    def _end(self) -> None:
+        self._was_cut.set()
+        if sock := self._connection.sock:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which would wait for the endpoint
