@@ -26,6 +26,9 @@ from .personas.agents.command import CommandAgent as CommandAgent
 from .personas.agents.function import FunctionAgent as FunctionAgent
 from .personas.agents.replay import ReplayAgent as ReplayAgent
 from .personas.agents.scripted import ScriptedAgent as ScriptedAgent
+from .personas.errors import ServiceError as ServiceError
+from .personas.jules.client import JulesClient as JulesClient
+from .personas.jules.fake import FakeJules as FakeJules
 from .personas.persona import Persona as Persona
 from .scheduler.context import Context as Context
 from .scheduler.dispatch.output import DispatchOutput as DispatchOutput

@@ -114,6 +114,7 @@ class Outcome:
     `unless_heard` the same for a run that sent no mail either; both are empty where that makes no difference. `usage`
     is what it used of a model, and `until` when a service that took no more will take more, if it said so.
     `hopeless` tells that the agent never started, or was ended by its budget, and the next time would be the same.
+    `base` is the commit that its files are to be compared with, empty for the one that the run started from.
     """
 
     status: OutcomeStatus
@@ -127,6 +128,7 @@ class Outcome:
     usage: Usage = UNKNOWN
     until: datetime | None = None
     hopeless: bool = False
+    base: str = ""
 
     def __post_init__(self) -> None:
         """Take the status of an agent that wrote it as plain text. Raises ValueError for one that does not exist."""

@@ -15,6 +15,7 @@ TeamMailError
 ├── BadOutput            a run's result that cannot be read
 ├── WorkspaceLost        an agent removed or replaced its own workspace
 ├── WorkspaceStuck       a workspace that cannot be removed
+├── ServiceError         a service outside refused, or gave no answer
 ├── RunLeft              a run that goes on without this process
 └── RunCut               a run that was cut off because its warden was killed
 """
@@ -86,6 +87,18 @@ class WorkspaceLost(TeamMailError):
 
 class WorkspaceStuck(TeamMailError):
     """A workspace cannot be removed, for example because it holds another user's files."""
+
+
+class ServiceError(TeamMailError):
+    """A service outside refused a request, or gave no answer; `status` is that of HTTP, 0 without an answer.
+
+    `is_passing` tells that it may do it the next time.
+    """
+
+    def __init__(self, message: str, status: int = 0, *, again: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.is_passing = again
 
 
 class RunLeft(TeamMailError):

@@ -22,13 +22,15 @@ from ..personas.agents.scripts import bundled_agent
 from ..personas.bundled import with_bundled
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository, with_drivers
+from ..personas.jules.agent import jules_agent
+from ..personas.jules.orders import URL, Orders
 from ..personas.persona import Persona
 from ..personas.roster import Roster, read_roster
 from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
 from ..scheduler.settings.reading import read_settings
-from ..scheduler.settings.settings import AgentSettings, Settings
+from ..scheduler.settings.settings import AgentSettings, Settings, TeamSettings
 from .place import place_trouble, state_folder, workspace_folder
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
@@ -123,8 +125,8 @@ def open_with(home: Path, settings: Settings, agents: Mapping[str, Agent]) -> Co
     return replace(context, agents={**context.agents, **agents})
 
 
-def make_agent(name: str, settings: AgentSettings) -> Agent:
-    """Make the agent that a table `[agents.NAME]` of the settings describes."""
+def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = None) -> Agent:
+    """Make the agent that a table `[agents.NAME]` of the settings describes, with what it takes from `[team]`."""
     if settings.kind == "scripted":
         return bundled_agent()
     if settings.kind == "replay":
@@ -133,9 +135,19 @@ def make_agent(name: str, settings: AgentSettings) -> Agent:
     limits = RunLimits(
         output=settings.max_output, grace=settings.kill_after, settle=settings.grace, idle=settings.idle or 0.0
     )
+    if settings.kind == "jules":
+        return jules_agent(name, jules_orders(settings, team or TeamSettings()), env_file, limits)
     sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
     return CommandAgent(
         name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox
+    )  # fmt: skip
+
+
+def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:
+    """Return what a table of kind `jules` says of its sessions."""
+    return Orders(
+        settings.source or "", settings.branch or team.base, settings.ask or team.human, settings.plan,
+        settings.pull_request, settings.creates, settings.poll, settings.timeout, settings.url or URL, settings.remote,
     )  # fmt: skip
 
 
@@ -171,7 +183,7 @@ def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[s
 
 def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings) -> Context:
     roster = read_roster(home / "personas")
-    made = {name: make_agent(name, table) for name, table in settings.agents.items()}
+    made = {name: make_agent(name, table, settings.team) for name, table in settings.agents.items()}
     agents = {name: _confined(agent, home, top, settings) for name, agent in made.items()}
     directory = directory_of(
         home, settings.team.human, settings.groups, teams=settings.subteams,

@@ -46,6 +46,8 @@ ARROWS = {
     "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup", "personas.spending"},
     "personas.agents.presets": {"personas"},
     "personas.capture": {"personas", "personas.agents.presets", "personas.keeping"},
+    "personas.jules": {"personas", "personas.agents", "personas.rest", "personas.running"},
+    "personas.rest": {"personas"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
     "sessions", "llm-api", "llm-api-actions",
-    "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules",
+    "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules", "jules",
     "repositories",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
@@ -27,8 +27,9 @@ OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worke
 OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics", "command": "llm-api"}
 OWN_GUIDES |= {"console": "console"}
 OTHERS = (  # whose options are not ours
-    r"\bgit [^`\n]*|^(make|pip) .*$"
-    r"|`--(auto|allowedTools|no-stream|permission-mode|print-logs)[^`]*`|^command = \[.*$|ask each for its `--help`"
+    r"\bgit [^`\n]*|^(make|pip|python -m) .*$"
+    r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs)[^`]*`"
+    r"|^command = \[.*$|ask each for its `--help`"
 )
 
 

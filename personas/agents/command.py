@@ -226,7 +226,12 @@ def _task(job: Job) -> dict[str, str]:
     if job.assignment is None:
         return {"TEAM_OUTPUT": str(output)}
     task_input.write_text(json.dumps(job.assignment.input, ensure_ascii=False), errors="replace")
-    return {"TEAM_OUTPUT": str(output), "TEAM_TASK": job.assignment.task, "TEAM_INPUT": str(task_input)}
+    return {
+        "TEAM_OUTPUT": str(output),
+        "TEAM_DISPATCH": job.assignment.dispatch,
+        "TEAM_TASK": job.assignment.task,
+        "TEAM_INPUT": str(task_input),
+    }
 
 
 def _with_result(job: Job, outcome: Outcome, log: bytes, masked: Collection[str]) -> Outcome:

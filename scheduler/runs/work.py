@@ -266,7 +266,7 @@ class Work:
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
         settings = self.context.settings.agents.get(self.launch.agent)
-        workspace, moved = self._moved(workspace)
+        workspace, moved = self._moved(workspace, outcome.base)
         try:
             captured = workspace.capture(settings.litter if settings else (), self.ready.apart, self.ready.made)
         except GitError as error:
@@ -280,9 +280,14 @@ class Work:
         """Whether the run is told while it goes on whom it meets: one of a sprint, if the settings want it."""
         return bool(self.batch.base) and not self.launch.assignment and self.context.settings.sprint.foretell != "off"
 
-    def _moved(self, workspace: Workspace) -> tuple[Workspace, str]:
-        """Return the workspace as one of the base with what the run has taken in, and that commit; "" if nothing."""
+    def _moved(self, workspace: Workspace, own: str) -> tuple[Workspace, str]:
+        """Return the workspace as one of the base with what the run has taken in, and that commit; "" if nothing.
+
+        `own` is the commit that the agent says its change is a change of, if it is not the one it was given.
+        """
         context = self.context
+        if own and context.git.run("cat-file", "-e", f"{own}^{{commit}}").returncode == 0:
+            return (workspace, "") if own == workspace.base else (replace(workspace, base=own), own)
         if not self._is_foretold:
             return workspace, ""
         try:

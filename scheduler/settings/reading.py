@@ -59,6 +59,7 @@ _SPANS = frozenset(
         "retry_backoff",
         "backoff_max",
         "max_time",
+        "poll",
     }
 )
 

@@ -19,6 +19,7 @@ from .console import ConsoleSettings
 from .notify import LoggingSettings, NotifySettings, OtelSettings
 from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
+from .urls import EndpointUrl
 from .values import (
     Agents,
     Branch,
@@ -28,6 +29,7 @@ from .values import (
     Folders,
     Glob,
     HomePaths,
+    JulesSource,
     Limit,
     MailType,
     Money,
@@ -45,6 +47,12 @@ from .values import (
 )  # fmt: skip
 from .webhooks import WebhookSettings
 
+_NEEDED = {  # what a kind of agent cannot do without, and an example of it
+    "command": ("command", 'command = ["my-agent"], or preset = "claude"'),
+    "jules": ("source", 'source = "sources/github/OWNER/REPO"'),
+    "replay": ("folder", 'folder = "patches"'),
+}
+_OF_JULES = {"source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "url"}
 _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 
 
@@ -94,7 +102,7 @@ class RouteSettings(Table):
 
 
 class AgentSettings(Table):
-    """`[agents.NAME]`: a command, a folder of patches (`replay`), or a script without a model (`scripted`).
+    """`[agents.NAME]`: a command, sessions of `jules`, a folder of patches (`replay`), or a script (`scripted`).
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
     passed on as the preset says, and is the one whose price counts where the agent names none. `budget` is how much its
@@ -102,7 +110,7 @@ class AgentSettings(Table):
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
 
-    kind: Literal["command", "replay", "scripted"] = "command"
+    kind: Literal["command", "jules", "replay", "scripted"] = "command"
     preset: PresetName | None = None
     command: Command | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -123,17 +131,27 @@ class AgentSettings(Table):
     sandbox: Literal["none", "bwrap"] = "none"
     home: HomePaths = ()
     network: Literal["on", "off"] = "on"
+    source: JulesSource | None = None
+    branch: Branch | None = None
+    plan: Literal["auto", "human"] = "auto"
+    pull_request: bool = False
+    ask: Name | None = None
+    creates: Annotated[int, Field(ge=1, le=100)] = 5
+    poll: Limit = 10.0
+    remote: Annotated[str, Field(min_length=1, max_length=2000)] = "origin"
+    url: EndpointUrl | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        needed = {"command": "command", "replay": "folder"}.get(self.kind)
-        if needed and getattr(self, needed) is None:
-            example = 'folder = "patches"' if needed == "folder" else 'command = ["my-agent"], or preset = "claude"'
+        needed, example = _NEEDED.get(self.kind, ("kind", ""))
+        if getattr(self, needed) is None:
             raise ValueError(f'says no {needed}, which kind "{self.kind}" needs: write {example}')
         fitting = {"command": {"command", "preset"}, "replay": {"folder"}}.get(self.kind, set[str]())
         for name in ("command", "folder", "preset"):
             if name not in fitting and getattr(self, name) is not None:
                 raise ValueError(f'says {name}, which kind "{self.kind}" has no use for; leave it out')
+        if self.kind != "jules" and (others := sorted(_OF_JULES & self.model_fields_set)):
+            raise ValueError(f'says {others[0]}, which is for kind "jules"; leave it out')
         if self.sandbox != "none" and self.kind != "command":
             raise ValueError(f'says sandbox, which kind "{self.kind}" has no use for; leave it out')
         if self.network == "off" and self.sandbox == "none":

@@ -99,6 +99,15 @@ def _are_sprints(value: Any) -> bool:
     )
 
 
+def _source(value: str) -> str:
+    """Return the name that Jules has for a repository; `OWNER/REPO` is one of GitHub."""
+    if re.fullmatch(r"sources/[\w./-]+", value, re.ASCII):
+        return value
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", value, re.ASCII):
+        return f"sources/github/{value}"
+    raise ValueError('must be a repository as Jules names it: "sources/github/OWNER/REPO"')
+
+
 def _rooted(path: str) -> str:
     if not path.startswith(("/", "~")):
         raise ValueError('must begin with / or ~, as in "/var/tmp/team-mail"')
@@ -179,5 +188,6 @@ Spelled = Annotated[str, BeforeValidator(spelled)]
 Money = Annotated[float, BeforeValidator(_money)]
 Finite = Annotated[float, AfterValidator(_finite)]
 Crontab = Annotated[str, AfterValidator(crontab)]
+JulesSource = Annotated[str, AfterValidator(_source)]
 HomePaths = Annotated[tuple[HomePath, ...], AfterValidator(_apart)]
 Folders = Annotated[tuple[Folder, ...], AfterValidator(_apart)]

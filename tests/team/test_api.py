@@ -78,8 +78,8 @@ def scripted(team, monkeypatch):
     scripts = {name: team.replaced(number, name) for number, name in zip((0, 20), ("ann", "bob"), strict=True)}
     opened = opening.make_agent
 
-    def make(name, settings):
-        return ScriptedAgent(scripts) if name == "shell" else opened(name, settings)
+    def make(name, *tables):
+        return ScriptedAgent(scripts) if name == "shell" else opened(name, *tables)
 
     monkeypatch.setattr(opening, "make_agent", make)
     return team.context(scripts)

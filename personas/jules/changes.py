@@ -1,0 +1,159 @@
+"""The change of a session in the workspace of its run: made where Jules made it, at the commit that it names.
+
+The files of the workspace are those of that commit with the change afterwards, and the run's patch is against that
+commit; so the weaver sees what Jules did and nothing else. The clone's own index, branch and HEAD stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...mail.errors import TeamMailError
+from ...mail.render import line
+from ..errors import GitError
+from ..git import Git, find_repository
+from ..running.folder import MERGED
+from .session import ChangeSet
+
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_NUMBER = re.compile(r"/pull/(\d{1,9})/?$")
+_LONGEST = 600.0  # seconds for a fetch
+_SHORT = 12
+_FETCHED = "refs/jules/fetched"
+
+
+class ChangeRefused(TeamMailError):
+    """A change that cannot be made here; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Clone:
+    """The workspace of a run. `remote` is the address of the repository that Jules works on, for what is missing."""
+
+    workspace: Path
+    remote: str = ""
+
+    def take(self, change: ChangeSet) -> str:
+        """Make a change; return the commit that it is a change of. Raises ChangeRefused."""
+        with tempfile.TemporaryDirectory(prefix="jules-") as folder:
+            scratch = _Scratch(self.workspace, Path(folder))
+            base = self._base(scratch, change.base)
+            if scratch.has(base, here=True):
+                scratch.lay(scratch.applied(base, change.patch))
+                return base
+            scratch.lay(scratch.merged(change.patch))
+            return scratch.head
+
+    def take_pull_request(self, url: str) -> str:
+        """Make the change of a pull request; return the commit that it is a change of. Raises ChangeRefused."""
+        if not (match := _NUMBER.search(url)):
+            raise ChangeRefused(f"{line(url)} is no address of a pull request; take its change by hand")
+        with tempfile.TemporaryDirectory(prefix="jules-") as folder:
+            scratch = _Scratch(self.workspace, Path(folder))
+            scratch.fetch(self.remote, f"refs/pull/{match[1]}/head")
+            base = scratch.common()
+            scratch.lay(scratch.tree(_FETCHED))
+            return base
+
+    def _base(self, scratch: _Scratch, base: str) -> str:
+        """Return the commit that a change set applies to, which is fetched if it is not here."""
+        if not base:
+            return scratch.head
+        if not _COMMIT.fullmatch(base):
+            raise ChangeRefused(f"the change set names {line(base)[:80]!r} as its base, which is no id of a commit")
+        if not scratch.has(base):
+            scratch.fetch(self.remote, base)
+        return base
+
+
+def address_of(remote: str, home: Path) -> str:
+    """Return the address of a remote of the team's repository by its name, or what is an address itself; else ""."""
+    try:
+        return find_repository(home.parent)[0].line("config", "--get", f"remote.{remote}.url")
+    except TeamMailError:
+        return remote if "/" in remote or ":" in remote else ""
+
+
+class _Scratch:
+    """A bare repository beside the clone that borrows its objects; indexes and what is fetched are here."""
+
+    def __init__(self, workspace: Path, folder: Path) -> None:
+        self._folder, self._workspace = folder, workspace
+        self._clone = Git(workspace / ".git")
+        self._git = Git(folder)
+        self.head = self._clone.line("rev-parse", "HEAD")
+        self._git("init", "--quiet", "--bare", f"--object-format={self._format}", str(folder), cwd=workspace)
+        (folder / "objects" / "info" / "alternates").write_text(f"{workspace / '.git' / 'objects'}\n")
+
+    @property
+    def _format(self) -> str:
+        return "sha1" if len(self.head) == len("0" * 40) else "sha256"
+
+    def has(self, commit: str, *, here: bool = False) -> bool:
+        """Tell whether a commit is known; `here` means to the clone itself, and not because it was fetched."""
+        git = self._clone if here else self._git
+        return git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+
+    def fetch(self, remote: str, what: str) -> None:
+        """Fetch a ref or commit as the user would. Raises ChangeRefused."""
+        wanted = f"what Jules changed is based on {what}, which is not in this repository"
+        if not remote:
+            raise ChangeRefused(f"{wanted}: fetch it (`git fetch origin {what}`), and run it again")
+        words = ["git", "fetch", "--quiet", "--no-tags", "--end-of-options", remote, f"+{what}:{_FETCHED}"]
+        env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        try:
+            ended = subprocess.run(  # noqa: S603
+                words, cwd=self._folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LONGEST,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise ChangeRefused(f"{wanted}, and git fetch took longer than {_LONGEST:g} s") from None
+        if ended.returncode:
+            why = next((row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()), "")
+            raise ChangeRefused(f"{wanted}, and git fetch failed: {line(why)[:200]}")
+
+    def tree(self, commit: str) -> str:
+        """Return the tree of a commit."""
+        return self._git.line("rev-parse", f"{commit}^{{tree}}")
+
+    def common(self) -> str:
+        """Return the commit from which what was fetched and the run's base have gone apart. Raises ChangeRefused."""
+        try:
+            return self._git.line("merge-base", self.head, _FETCHED)
+        except GitError:
+            raise ChangeRefused(
+                "the pull request has no commit in common with the branch that the run started from"
+            ) from None
+
+    def applied(self, base: str, patch: str) -> str:
+        """Return the tree of a commit with a patch. Raises ChangeRefused if it does not apply."""
+        git = self._git.using(index=self._folder / "applied")
+        git("read-tree", base)
+        return self._written(git, patch, base, "apply", "--cached", "-")
+
+    def merged(self, patch: str) -> str:
+        """Return the tree of the run's base with a patch of another commit, which was fetched. Raises ChangeRefused."""
+        git = self._git.using(index=self._folder / "merged")
+        git("read-tree", self.head)
+        return self._written(git, patch, self.head, "apply", "--cached", "--3way", "-")
+
+    def _written(self, git: Git, patch: str, base: str, *words: str) -> str:
+        try:
+            git(*words, stdin=patch.encode(errors="replace"), cwd=self._folder)
+        except GitError as error:
+            raise ChangeRefused(f"the change set does not apply to {base[:_SHORT]}: {line(str(error))[:200]}") from None
+        return git.line("write-tree")
+
+    def lay(self, tree: str) -> None:
+        """Have the workspace hold the files of a tree; those that git does not track stay. Raises GitError."""
+        git = self._git.using(index=self._folder / "laid", work_tree=self._workspace)
+        if (merged := self._workspace / MERGED).exists():  # of a conflict of its earlier patch, which is made anew
+            git("apply", "-R", "--allow-empty", str(merged), cwd=self._workspace)
+        git("read-tree", self.head, cwd=self._workspace)
+        git("update-index", "-q", "--refresh", cwd=self._workspace)
+        git("read-tree", "--reset", "-u", tree, cwd=self._workspace)

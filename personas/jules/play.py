@@ -1,0 +1,302 @@
+"""A run that a session of Jules plays: the program that an agent of kind `jules` starts, below a keeper as any other.
+
+It creates the session, or goes on with the one that an earlier run of the same work left, passes on what Jules asks and
+what is answered, and at the end makes Jules's change in the workspace. What it prints and how it exits is judged as of
+every agent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ...mail.clock import Clock, SystemClock, rfc3339
+from ...mail.errors import TeamMailError
+from ..running.folder import RunFolder
+from ..running.process import read_report
+from .changes import ChangeRefused, Clone, address_of
+from .client import JulesClient
+from .letters import Letters, Reply, given_mail
+from .orders import AUTO_CREATE_PR, CHANGED, HUMAN, RESULT, VARIABLE, Orders
+from .record import SENDING, SENT, Record, Records
+from .session import (
+    COMPLETED,
+    FAILED,
+    PLAN,
+    QUESTION,
+    WAITING,
+    Activity,
+    Session,
+    last_change,
+    read_activity,
+    read_session,
+)
+from .stream import Stream
+
+TRIES = 12  # of a request: about four minutes, as a run is long
+_LISTED = 300  # sessions among which one is looked for whose create was not answered
+_TITLE = 60
+_PREAMBLE = """\
+You work in a clone of your own of the repository, on the branch that you were given. What follows was written for a
+teammate who works beside a program: the command `team-mail` and the folder `.team` are not there for you. Whatever you
+would mail, say as a message: it is passed on to `{whom}`, and you get the answer here. End with your change in place,
+and neither commit it to another branch nor push it.
+
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is: whose it is, its work and a name of that for people, its id, its workspace, the team's folder.
+
+    Runs of the same work go on with the same session: those of a task, and those of a persona in sprints.
+    """
+
+    persona: str
+    work: str
+    about: str
+    run: str
+    workspace: Path
+    home: Path
+
+
+def goes_on(record: Record, session: Session, age: float, patience: float, *, reported: bool) -> bool:
+    """Tell whether a run goes on with the session of an earlier run of the same work, instead of a new one.
+
+    It does not if that run took what the session came to and ended by itself (`reported`), if the session failed, or if
+    it has been at work for longer than `patience`, in seconds, without waiting for a person.
+    """
+    if (record.over and reported) or session.state == FAILED:
+        return False
+    return session.state == COMPLETED or session.state in WAITING or age <= patience
+
+
+@dataclass
+class Player:
+    """Plays one run."""
+
+    client: JulesClient
+    orders: Orders
+    place: Place
+    prompt: str
+    secrets: tuple[str, ...] = ()
+    stream: Stream = field(default_factory=Stream)
+    clock: Clock = field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        self.records = Records(self.place.home)
+
+    def play(self) -> int:
+        """Play the run; return the exit code."""
+        try:
+            record = self._found() or self._created()
+            return _Following(self, record).follow()
+        except TeamMailError as error:
+            self.stream.end("", str(error), failed=True)
+            return 1
+
+    # -- the session
+
+    def _found(self) -> Record | None:
+        """Return the record of the session to go on with, if there is one."""
+        record = self.records.read(self.place.persona, self.place.work)
+        if record is None:
+            return None
+        if not record.session:
+            raw = self._listed(record.mark)
+            if raw is None:
+                return None
+            record = self._answered(record, raw)
+        session = read_session(self.client.get_session(record.session))
+        reported = record.run != self.place.run and has_ended(self.place.home / "runs" / record.run)
+        age = record.age(self.clock.now())
+        if not goes_on(record, session, age, self.orders.patience, reported=reported):
+            self.stream.stand(f"{session.shown}; it is over for this work, or was given up")
+            return None
+        return self.records.write(replace(record, run=self.place.run, over=False))
+
+    def _created(self) -> Record:
+        """Create a session. Its mark is on record before Jules is asked, and its id before anything else is done."""
+        before = self.records.read(self.place.persona, self.place.work)
+        earlier = (*before.earlier, before.session) if before and before.session else ()
+        mark = f"team-mail {os.urandom(6).hex()}"
+        title = f"{self.place.persona}: {self.place.about}"[:_TITLE] + f" [{mark}]"
+        heard = dict.fromkeys(given_mail(self.place.workspace), SENT)  # it stands in the prompt
+        now = rfc3339(self.clock.now())
+        record = self.records.write(
+            Record(self.place.persona, self.place.work, self.place.run, mark, title, now, heard=heard, earlier=earlier)
+        )
+        orders = self.orders
+        context = {"source": orders.source, "githubRepoContext": {"startingBranch": orders.branch}}
+        with self.records.place(orders.creates, self.clock):
+            raw = self.client.create_session(
+                _PREAMBLE.format(whom=orders.whom) + self.prompt, title, context, orders.plan == HUMAN,
+                AUTO_CREATE_PR if orders.pull_request else None, done=lambda: self._listed(mark),
+            )  # fmt: skip
+            return self._answered(record, raw)
+
+    def _answered(self, record: Record, raw: Mapping[str, Any]) -> Record:
+        session = read_session(raw)
+        return self.records.write(replace(record, session=session.id, url=session.url))
+
+    def _listed(self, mark: str) -> dict[str, Any] | None:
+        """Return the session whose title has a mark, if Jules has it."""
+        sessions = self.client.list_sessions(most=_LISTED)
+        return next((raw for raw in sessions if f"[{mark}]" in str(raw.get("title"))), None)
+
+
+class _Following:
+    """One session, followed to its end."""
+
+    def __init__(self, player: Player, record: Record) -> None:
+        place, orders = player.place, player.orders
+        self._player, self._record, self._client = player, record, player.client
+        self._stream, self._orders = player.stream, orders
+        self._letters = Letters(place.workspace, place.persona, orders.whom, record.session, record.url, player.secrets)
+        self._seen: dict[str, Activity] = {}
+
+    def follow(self) -> int:
+        """Follow the session; return the exit code of the run."""
+        self._stream.begin(self._record.session)
+        while True:
+            session = read_session(self._client.get_session(self._record.session))
+            news = self._news()
+            self._stream.stand(session.shown)
+            self._pass_on(session, news)
+            if session.is_over:
+                return self._concluded(session)
+            self._hear(session)
+            self._player.clock.sleep(self._orders.every)
+
+    def _news(self) -> list[Activity]:
+        """Print the activities that are new, and return them."""
+        activities = map(read_activity, self._client.activities(self._record.session))
+        news = [each for each in activities if each.id not in self._seen]
+        for activity in news:
+            self._seen[activity.id] = activity
+            self._stream.activity(activity)
+        return news
+
+    def _pass_on(self, session: Session, news: list[Activity]) -> None:
+        """Pass on what Jules asks; approve its plan if nobody is to be asked."""
+        for activity in news:
+            if activity.kind == "agentMessaged" and activity.text and not session.is_over:
+                self._letters.ask(activity.id, activity.text)
+        said = [each for each in self._seen.values() if each.kind in {"agentMessaged", "planGenerated", "userMessaged"}]
+        if session.state == QUESTION and not (said and said[-1].kind == "agentMessaged"):
+            self._letters.ask(f"feedback after {said[-1].id if said else 'the start'}", "")
+        if session.state == PLAN and self._orders.plan != HUMAN:
+            self._client.approve_plan(session.id, done=self._approved)
+        elif session.state == PLAN:
+            plans = [each for each in self._seen.values() if each.kind == "planGenerated"]
+            self._letters.show_plan(plans[-1].id if plans else "plan", plans[-1].text if plans else "")
+
+    def _approved(self) -> dict[str, Any] | None:
+        raw = self._client.get_session(self._record.session)
+        return None if read_session(raw).state == PLAN else raw
+
+    def _hear(self, session: Session) -> None:
+        """Send to Jules the mail that it has not heard; what was sent when a run was cut off is not sent again."""
+        for reply in self._letters.replies(self._record.heard):
+            number = str(reply.seq)
+            how_far = self._record.heard.get(number)
+            if how_far is None or (how_far == SENDING and not self._has_heard(reply.body)):
+                self._record = self._player.records.hear(self._record, number, SENDING)
+                self._say(session, reply)
+            self._record = self._player.records.hear(self._record, number, SENT)
+            self._letters.mark_read(reply)
+
+    def _say(self, session: Session, reply: Reply) -> None:
+        if session.state == PLAN and reply.approves:
+            self._client.approve_plan(session.id, done=self._approved)
+        else:
+            self._client.send_message(session.id, reply.body, done=lambda: self._heard(reply.body))
+
+    def _has_heard(self, text: str) -> bool:
+        activities = map(read_activity, self._client.activities(self._record.session))
+        wanted = read_activity({"userMessaged": {"userMessage": text}}).text
+        return any(each.kind == "userMessaged" and each.text == wanted for each in activities)
+
+    def _heard(self, text: str) -> dict[str, Any] | None:
+        return {} if self._has_heard(text) else None
+
+    def _concluded(self, session: Session) -> int:
+        """Make the change of a session that is over, and say what it came to."""
+        if session.state != COMPLETED:
+            reasons = [each.text for each in self._seen.values() if each.kind == "sessionFailed" and each.text]
+            return self._ended(session, f"Jules failed: {reasons[-1] if reasons else 'it gave no reason'}", failed=True)
+        clone, base = Clone(self._player.place.workspace, address_of(self._orders.remote, self._player.place.home)), ""
+        change = last_change(session, self._seen.values())
+        try:
+            if change:
+                base = clone.take(change)
+            elif session.pull_request:
+                base = clone.take_pull_request(session.pull_request)
+        except ChangeRefused as refused:
+            self._told(session, "refused", "")
+            self._stream.end(session.id, f"{refused}; {session.shown}", failed=True)
+            return 1
+        outcome = CHANGED if base else "unchanged"
+        words = [each.text for each in self._seen.values() if each.kind == "agentMessaged" and each.text]
+        told = words[-1:] or [change.message if change and change.message else ""]
+        text = "" if base else "Jules completed the session without a change set."
+        return self._ended(session, "\n\n".join(filter(None, [text, *told])) or "Jules completed the session.",
+                           outcome=outcome, base=base)  # fmt: skip
+
+    def _ended(
+        self, session: Session, text: str, *, failed: bool = False, outcome: str = "failed", base: str = ""
+    ) -> int:
+        self._told(session, outcome, base)
+        self._player.records.write(replace(self._record, over=True))
+        self._stream.end(session.id, text, failed=failed)
+        return int(failed)
+
+    def _told(self, session: Session, outcome: str, base: str) -> None:
+        result = {"session": session.id, "url": session.url, "state": session.state, "outcome": outcome, "base": base}
+        RunFolder(self._player.place.workspace).write("", RESULT, json.dumps(result).encode())
+
+
+def has_ended(folder: Path) -> bool:
+    """Tell whether a run ended by itself, by its keeper's report in its folder."""
+    report = read_report(folder)
+    return report is not None and report.get("reason") in {"ended", "finished"}
+
+
+def place_of(environ: Mapping[str, str], sprint: str) -> Place:
+    """Return the place of this run by its environment and the number of its sprint."""
+    task, dispatch = environ.get("TEAM_TASK"), environ.get("TEAM_DISPATCH", "")
+    work, about = (f"task {task} of {dispatch}", f"task {task}") if task else ("sprints", f"sprint {sprint}")
+    return Place(
+        environ["TEAM_PERSONA"], work, about, environ["TEAM_RUN"], Path.cwd(), Path(environ["TEAM_HOME"])
+    )  # fmt: skip
+
+
+def _read_words(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Play a run by a session of Jules.")
+    parser.add_argument("--orders", required=True, help="the settings, as JSON")
+    parser.add_argument("--sprint", default="0")
+    parser.add_argument("prompt", type=Path)
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Play the run that the words and the environment describe; return its exit code."""
+    given = _read_words(sys.argv[1:] if words is None else words)
+    orders, key, stream = Orders(**json.loads(given.orders)), environ.get(VARIABLE, ""), Stream()
+    try:
+        client = JulesClient(key, url=orders.url, tries=TRIES)
+        prompt = given.prompt.read_text(errors="replace")
+    except (TeamMailError, OSError) as error:
+        stream.end("", str(error), failed=True)
+        return 1
+    return Player(client, orders, place_of(environ, given.sprint), prompt, (key,), stream).play()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

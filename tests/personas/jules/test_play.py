@@ -1,0 +1,291 @@
+"""Runs that sessions of Jules play, against the shipped fake: one session for one piece of work, whatever happens."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import threading
+from dataclasses import replace
+
+import pytest
+from team_mail.mail.clock import ManualClock
+from team_mail.personas.agents.stream import read_stream
+from team_mail.personas.jules.client import JulesClient
+from team_mail.personas.jules.fake import FakeJules, Play
+from team_mail.personas.jules.orders import Orders
+from team_mail.personas.jules.play import Place, Player, goes_on
+from team_mail.personas.jules.record import SENT, Records
+from team_mail.personas.jules.session import read_session
+from team_mail.personas.jules.stream import Stream
+from team_mail.personas.running.folder import RunFolder
+
+KEY = "AIza-secret"
+
+
+class Cut(BaseException):
+    """The run is killed."""
+
+
+class Cutting(ManualClock):
+    """A clock that kills the run at the n-th sleep."""
+
+    def __init__(self, sleeps):
+        super().__init__()
+        self.left = sleeps
+
+    def sleep(self, seconds):
+        self.left -= 1
+        if not self.left:
+            raise Cut
+        super().sleep(seconds)
+
+
+class Scene:
+    """A repository whose branch went on since Jules began, a workspace of it, and a team's folder."""
+
+    def __init__(self, folder):
+        self.folder, self.shop, self.home = folder, folder / "shop", folder / "shop" / ".team"
+        self.shop.mkdir()
+        self.git("init", "-q", "-b", "main")
+        self.begun = self.commit("list.txt", "a\nb\nc\n")
+        self.patch = self.change("list.txt", "a\nbee\nc\n")
+        self.head = self.commit("list.txt", "a\nb\nc\nd\n")
+        self.runs = 0
+
+    def git(self, *words, cwd=None):
+        own = ("-c", "user.name=x", "-c", "user.email=x@y")
+        ended = subprocess.run(["git", *own, *words], cwd=cwd or self.shop, check=True, capture_output=True, text=True)
+        return ended.stdout
+
+    def commit(self, name, text):
+        (self.shop / name).write_text(text)
+        self.git("add", ".")
+        self.git("commit", "-qm", name)
+        return self.git("rev-parse", "HEAD").strip()
+
+    def change(self, name, text):
+        (self.shop / name).write_text(text)
+        patch = self.git("diff")
+        self.git("checkout", "-q", ".")
+        return patch
+
+    def player(self, jules, *, run="", tries=3, clock=None, **orders):
+        """A player in a workspace of its own."""
+        self.runs += 1
+        workspace = self.folder / f"run{self.runs}"
+        self.git("clone", "-q", "--shared", str(self.shop), str(workspace))
+        RunFolder(workspace).make()
+        clock = clock or ManualClock()
+        client = JulesClient(jules.key, url=jules.url, tries=tries, clock=clock)
+        place = Place("ann", "sprints", "sprint 1", run or f"run{self.runs}", workspace, self.home)
+        whole = Orders("sources/github/acme/shop", "main", "you", url=jules.url, remote="")
+        return Player(client, replace(whole, **orders), place, "Mind it.", (KEY,), Stream(io.StringIO()), clock)
+
+    @property
+    def record(self):
+        return Records(self.home).read("ann", "sprints")
+
+
+@pytest.fixture(scope="module")
+def scene_of_all(tmp_path_factory):
+    return Scene(tmp_path_factory.mktemp("jules"))
+
+
+@pytest.fixture
+def scene(scene_of_all, tmp_path):
+    """The scene, with a team's folder of its own for each test."""
+    scene_of_all.home = tmp_path / ".team"
+    return scene_of_all
+
+
+def transcript(player):
+    return read_stream(player.stream.out.getvalue().encode())
+
+
+def result(player):
+    return json.loads((player.place.workspace / ".team/run/jules.json").read_text())
+
+
+def mails(player):
+    folder = player.place.workspace / ".team/run/outbox"
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "over", "reported", "on"),
+    [
+        ("IN_PROGRESS", 10, False, True, True),  # its run was stopped, or gave up asking
+        ("IN_PROGRESS", 2000, False, True, False),  # for ever, as far as anybody knows
+        ("AWAITING_USER_FEEDBACK", 2000, False, True, True),  # it waits for a person, who may take their time
+        ("AWAITING_PLAN_APPROVAL", 2000, False, False, True),
+        ("COMPLETED", 2000, False, True, True),  # its change could not be taken
+        ("COMPLETED", 10, True, True, False),  # it was
+        ("COMPLETED", 10, True, False, True),  # the machine went down before anybody knew
+        ("FAILED", 10, False, False, False),
+    ],
+)
+def test_which_session_a_run_goes_on_with(scene, state, age, over, reported, on):
+    """One that somebody waits for, that is at work not for too long, or whose change nobody has."""
+    session = read_session({"id": "1", "state": state})
+    record = type("Record", (), {"over": over})()
+    assert goes_on(record, session, age, 1800.0, reported=reported) is on
+
+
+def test_a_change_is_made_where_jules_made_it(scene):
+    """At its own base: nothing that landed since is taken back, and words, commands and plan are in the stream."""
+    with FakeJules(Play(scene.patch, scene.begun, says="Done.", asks="Which b?\x1b"), key=KEY) as jules:
+        player = scene.player(jules, plan="human", pull_request=True)
+        clock = player.clock
+        clock.sleep = lambda seconds: (type(clock).sleep(clock, seconds), answer(jules))
+        assert player.play() == 0
+    (body,) = jules.sessions.values()
+    assert body["title"].startswith("ann: sprint 1 [team-mail ")
+    assert body["sourceContext"]["githubRepoContext"] == {"startingBranch": "main"}
+    assert (body["requirePlanApproval"], body["automationMode"]) == (True, "AUTO_CREATE_PR")
+    assert body["prompt"].endswith("\n\nMind it.")
+    assert (player.place.workspace / "list.txt").read_text() == "a\nbee\nc\n"
+    assert result(player) == {
+        "session": scene.record.session, "url": scene.record.url, "state": "COMPLETED", "outcome": "changed",
+        "base": scene.begun,
+    }  # fmt: skip
+    said = transcript(player)
+    assert (said.finished, said.failed, said.text) == (True, None, "Done.")
+    assert [call.tool for call in said.calls] == ["bash"]
+    plan, question = sorted(mails(player).values(), key=lambda text: "Jules asks" in text)
+    assert "| 1. Look\n| 2. Change it: and test\n\nApprove it: reply" in plan
+    assert 'to: "you"\nsubject: "Jules asks: Which b?\\\\x1b"\ntype: "question"\n' in question
+    assert scene.record.over
+
+
+def answer(jules):
+    """Approve and answer, as a person would."""
+    for name in jules.sessions:
+        jules.approve(name)
+        if jules.state(name) == "AWAITING_USER_FEEDBACK":
+            JulesClient(jules.key, url=jules.url).send_message(name, "The first")
+
+
+@pytest.mark.parametrize(
+    ("play", "code", "outcome", "text"),
+    [
+        (Play(says="All is well."), 0, "unchanged", "without a change set.\n\nAll is well."),
+        (Play(end="failed"), 1, "failed", "Jules failed: the environment could not be set up"),
+        (Play("--- a/list.txt\n+++ b/list.txt\n@@ -1 +1 @@\n-z\n+y\n"), 1, "refused", "does not apply to"),
+        (Play("x", base="1" * 40), 1, "refused", "1111, which is not in this repository: fetch it (`git fetch"),
+        (Play("x", base="HEAD"), 1, "refused", "which is no id of a commit"),
+        (Play("--- a/x\n+++ b/../../x\n@@ -0,0 +1 @@\n+y\n"), 1, "refused", "does not apply"),
+    ],
+)
+def test_each_end_is_an_outcome_of_its_own(scene, play, code, outcome, text):
+    """No change is none, and a change that cannot be made here is lost to nobody: the session is gone on with."""
+    with FakeJules(play, key=KEY) as jules:
+        player = scene.player(jules)
+        assert player.play() == code
+        assert result(player)["outcome"] == outcome
+        assert text in (transcript(player).failed or transcript(player).text)
+        assert scene.record.over is (outcome != "refused")
+        assert scene.git("status", "--porcelain", cwd=player.place.workspace).strip() == "?? .team/"
+        scene.player(jules).play()
+        assert len(jules.sessions) == (1 if outcome != "failed" else 2)
+
+
+def test_a_session_whose_create_was_not_answered_is_found(scene):
+    """By the mark in its title: at once, and by the next run if this one is cut off before it can look."""
+    with FakeJules(Play(scene.patch, scene.begun), key=KEY) as jules:
+        jules.lost = 1
+        assert scene.player(jules).play() == 0
+        assert len(jules.sessions) == 1
+    with FakeJules(Play(scene.patch, scene.begun), key=KEY) as jules:
+        scene.home = scene.home.with_name("another")
+        jules.lost = 1
+        with pytest.raises(Cut):
+            scene.player(jules, clock=Cutting(1)).play()
+        assert (len(jules.sessions), scene.record.session) == (1, "")
+        assert scene.player(jules).play() == 0
+        assert [*jules.sessions] == [scene.record.session]
+
+
+@pytest.mark.parametrize("sleeps", [1, 3, 4])
+def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(scene, sleeps):
+    """Whenever it is: there is one session, and its question is the same mail."""
+    with FakeJules(Play(scene.patch, scene.begun, asks="Which?"), key=KEY) as jules:
+        first = scene.player(jules, clock=Cutting(sleeps))
+        with pytest.raises(Cut):
+            first.play()
+        second = scene.player(jules)
+        second.clock.sleep = lambda _: answer(jules)
+        assert second.play() == 0
+    assert [*jules.sessions] == [scene.record.session]
+    assert mails(first).items() <= mails(second).items()
+    assert (second.place.workspace / "list.txt").read_text() == "a\nbee\nc\n"
+    assert scene.record.run == second.place.run
+
+
+def test_a_session_that_is_stuck_is_given_up_for_another(scene):
+    """Once it has been at work for longer than a run may take."""
+    with FakeJules(Play(end="stuck"), key=KEY) as jules:
+        clock = Cutting(9)
+        with pytest.raises(Cut):
+            scene.player(jules, clock=clock).play()
+        jules.play = Play(scene.patch, scene.begun)
+        clock.current, clock.left = clock.current.replace(year=2027), 99
+        player = scene.player(jules, clock=clock)
+        assert player.play() == 0
+        assert scene.record.earlier == (next(iter(jules.sessions)),)
+    assert len(jules.sessions) == 2
+    assert "is IN_PROGRESS: https://jules.google.com/session/" in player.stream.out.getvalue()
+
+
+def test_a_pull_request_and_a_base_that_is_not_here_are_fetched(scene, tmp_path):
+    """From the repository that Jules works on; the change of another line of history is merged into the run's base."""
+    origin = tmp_path / "origin"
+    scene.git("clone", "-q", "--bare", str(scene.shop), str(origin))
+    work = tmp_path / "work"
+    scene.git("clone", "-q", str(origin), str(work))
+    (work / "list.txt").write_text("a\nb\nc\nd\ne\n")
+    scene.git("commit", "-qam", "By somebody else", cwd=work)
+    other = scene.git("rev-parse", "HEAD", cwd=work).strip()
+    (work / "list.txt").write_text("first\na\nb\nc\nd\ne\n")
+    patch = scene.git("diff", cwd=work)
+    scene.git("commit", "-qam", "By Jules", cwd=work)
+    scene.git("push", "-q", "origin", "HEAD:refs/pull/7/head", f"{other}:refs/heads/other", cwd=work)
+
+    with FakeJules(Play(patch, other), key=KEY) as jules:
+        player = scene.player(jules, remote=str(origin))
+        assert player.play() == 0
+        assert (player.place.workspace / "list.txt").read_text() == "first\na\nb\nc\nd\n"
+        assert result(player)["base"] == scene.head
+
+        jules.play = Play(pull_request="https://github.com/acme/shop/pull/7")
+        player = scene.player(jules, remote=str(origin))
+        scene.home.joinpath("work/jules/ann_sprints.json").unlink()
+        assert player.play() == 0
+        assert (player.place.workspace / "list.txt").read_text() == "first\na\nb\nc\nd\ne\n"
+        assert result(player)["base"] == scene.head
+
+
+def test_no_more_sessions_are_created_at_once_than_the_settings_say(scene):
+    """Among all runs of a team, as each is a process of its own."""
+    with FakeJules(Play(), key=KEY, burst=2, create_takes=0.05) as jules:
+        players = [scene.player(jules, creates=2, run=f"r{number}", tries=1) for number in range(5)]
+        for number, player in enumerate(players):
+            player.place = replace(player.place, work=f"task {number}")
+            player.clock = type("Quick", (ManualClock,), {"sleep": lambda self, _: threading.Event().wait(0.01)})()
+        threads = [threading.Thread(target=player.play) for player in players]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (len(jules.sessions), jules.most_flying) == (5, 2)
+    assert len([*Records(scene.home).all()]) == 5
+
+
+def test_mail_of_a_run_is_for_its_session(scene):
+    """What stood in the prompt of a new one is not said again."""
+    with FakeJules(Play(says="Done."), key=KEY) as jules:
+        player = scene.player(jules)
+        (player.place.workspace / ".team/run/inbox/4.md").write_text("x")
+        assert player.play() == 0
+    assert scene.record.heard == {"4": SENT}
+    assert jules.said(scene.record.session) == []
