@@ -22,6 +22,7 @@ from ..context import Context
 from .launch import Launch
 
 _WEAVER = "weaver"
+_FYI = "fyi"
 _UNSAFE = re.compile(r"[^\w.-]")
 _MOST_NAME = 100  # characters
 
@@ -91,3 +92,8 @@ class RunMail:
     def _is_about(self, mail: str, launch: Launch) -> bool:
         payload: Any = self._mailbox.read(launch.persona, mail, peek=True).payload or {}
         return payload.get("run") in launch.runs
+
+
+def quiet_type(types: Sequence[str]) -> str:
+    """Choose the type of mail that wakes nobody and that prompts speak of; "" if there is none."""
+    return _FYI if _FYI in types else next(iter(types), "")

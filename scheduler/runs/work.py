@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,7 +42,7 @@ from .conflict import ConflictFiles
 from .judge import Evidence, judged
 from .launch import Launch
 from .leftover import reports
-from .mail import RunMail
+from .mail import RunMail, quiet_type
 from .preparation import FOLDER as SETUP
 from .preparation import UNPREPARED, Ready, RunPreparation, not_prepared, slot_of
 from .progress import run_placed, run_used
@@ -51,7 +51,6 @@ from .watch import Watch
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 _LAST_LINES = 3  # in which an agent without a known stream says why it failed
-_FYI = "fyi"
 
 
 @dataclass
@@ -365,7 +364,7 @@ class Work:
         return Situation(
             launch.sprint, launch.attempt, launch.run, batch.base, batch.branch, context.settings.team.human, team,
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
-            quiet=_quiet(context.settings.sprint.wakes_not), foretold=self._is_foretold,
+            quiet=quiet_type(context.settings.sprint.wakes_not), foretold=self._is_foretold,
             channels=context.mailbox.directory.channels_with(launch.persona),
             claimed=of_others(context.claims.moment(), launch.persona),
         )  # fmt: skip
@@ -377,11 +376,6 @@ class Work:
         own = persona.timeout if persona else None
         timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
         return timeout if left is None else min(timeout, left)
-
-
-def _quiet(types: Sequence[str]) -> str:
-    """Choose the type of mail that wakes nobody and that prompts speak of; "" if there is none."""
-    return _FYI if _FYI in types else next(iter(types), "")
 
 
 def _play(agent: Agent, job: Job) -> Outcome:
