@@ -282,7 +282,8 @@ class ParallelDispatcher:
     def _open(self, *, tasks: bool = False) -> tuple[Context, bool]:
         agent = None if isinstance(self.agent, str) else self.agent
         context, repository = open_for_dispatch(self.home, agent, flags=self.flags, tasks=tasks)
-        if tasks and not repository and agent is None and context.settings.dispatch.repository:
+        is_command = agent is None and self.runner is LocalRunner  # what a program brings may need no repository
+        if tasks and is_command and not repository and context.settings.dispatch.repository:
             raise NotReady(_NO_REPOSITORY)
         if self.session is not None:
             context.mailbox.log.session = checked_session(self.session)
