@@ -120,7 +120,7 @@ class Ask:
             self._events.clear()
             return False
         self.on_step()
-        is_busy = False
+        is_busy, was_settled = False, self.is_settled
         while self._events and not is_busy:
             is_busy = not self._take(self._events[0])
             if not is_busy:
@@ -128,7 +128,7 @@ class Ask:
         for part in self.parts:
             if part.reader:
                 is_busy = part.reader.step() or is_busy
-        if self._has_new:
+        if self._has_new or (self.is_settled and not was_settled):
             self._has_new = False
             self.changed.tell()
         return is_busy

@@ -11,6 +11,7 @@ import pytest
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.agents.function import FunctionAgent
 from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotReady
+from team_mail.team.console.live.ask import Closing
 from team_mail.team.console.live.asks import AskRequest, Asks
 from team_mail.team.console.live.viewing import watched
 from team_mail.team.console.live.wanted import Wanted
@@ -169,6 +170,22 @@ def test_every_viewer_gets_all_and_can_go_on_from_any_event(desk):
     for at in (0, 1, len(everything) - 1, len(everything), len(everything) + 5):
         assert stream(ask, at, Audience.TOOLS) == everything[at:]
     assert by_name(everything)["Kart"] == "\n".join(f"line {number}" for number in range(50))
+
+
+def test_a_stream_ends_with_the_last_event_though_that_shows_nothing(desk):
+    """Its viewers are woken when all was taken, too, not only by what they are to see."""
+    ask = desk.asks().start(request("Kart"))
+    stream(ask)
+
+    async def late():
+        ask.hear([Closing("")])
+        watching = asyncio.ensure_future(anext(watched(ask, len(ask.frames), Audience.ALL, lambda: False, 300.0), b""))
+        await asyncio.sleep(0)
+        assert not watching.done()
+        ask.step()
+        return await asyncio.wait_for(watching, 20)
+
+    assert asyncio.run(late()) == b""
 
 
 def test_an_ask_ends_with_its_viewers_unless_it_is_detached(desk):
