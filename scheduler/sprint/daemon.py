@@ -151,8 +151,10 @@ class Daemon:
         rhythm: Rhythm | None = None,
         *,
         starter: Starter = no_starter,
+        patience: timedelta = _PATIENCE,
     ) -> None:
         self._ticker = ticker
+        self._patience = patience
         self._reopen = reopen
         self._say = say
         self._on_sprint = on_sprint
@@ -282,7 +284,7 @@ class Daemon:
     def _trouble(self, error: Exception) -> None:
         """Report an error, by mail to the human too; the next time tries again, as a person may have fixed it."""
         if isinstance(error, UsageError):  # of the settings; what a sprint met is not tried so soon
-            self._start_job(_PATIENCE)
+            self._start_job(self._patience)
         self._say(f"{error}; the next time tries again")
         context = self._ticker.context
         day = f"{context.clock.now():%Y-%m-%d}"

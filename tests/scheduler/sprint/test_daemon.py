@@ -93,7 +93,7 @@ def test_the_daemon_reports_what_a_person_can_fix_and_keeps_trying(team):
 
     settings = '[team]\nagent = "robot"\n[agents.robot]\ncommand = ["no-such-robot"]\n[sprint]\nevery = 1\n'
     ticker = team.ticker({}, settings)
-    daemon = Daemon(ticker, lambda: ticker.context, say, lambda _: None)
+    daemon = Daemon(ticker, lambda: ticker.context, say, lambda _: None, patience=timedelta(milliseconds=50))
 
     daemon.run()
 
