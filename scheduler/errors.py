@@ -22,6 +22,7 @@ TeamMailError
 │   └── SessionExists    there is one of that name already
 ├── NoProgress           a tick changed nothing, so every further tick would repeat it
 └── BranchMoved          somebody moved a branch that the weaver was about to move
+    └── BranchLost       what had landed is not on the branch any more; it can be woven again
 """
 
 from __future__ import annotations
@@ -68,6 +69,14 @@ class NoProgress(TeamMailError):
 
 class BranchMoved(TeamMailError):
     """Somebody moved a branch that the weaver was about to move; nothing was changed."""
+
+
+class BranchLost(BranchMoved):
+    """What had landed is not on the branch any more; `start` is the commit from which it can be woven again."""
+
+    def __init__(self, why: str, start: str) -> None:
+        self.start = start
+        super().__init__(why)
 
 
 class NoSuchTask(UsageError):

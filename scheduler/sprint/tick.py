@@ -7,7 +7,7 @@ can be continued.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self
@@ -18,7 +18,8 @@ from ..context import Context
 from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
 from ..landing.base_gates import BaseJudging, base_gates
-from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate, standing
+from ..landing.branch import keep, standing, weave_until_there
+from ..landing.integrate import Integration, PatchesWoven, integrate
 from ..landing.judging import gates_of
 from ..landing.record import record
 from ..leader import myself
@@ -28,7 +29,7 @@ from ..runs.batch import BatchRunner, OpenRuns
 from ..runs.launch import Launch
 from ..runs.run import Batch
 from ..setup import setup_troubles
-from ..state.facts import Run, Sprint
+from ..state.facts import Patch, Run, Sprint
 from ..state.reading import with_past
 from ..state.sprints import State
 from . import escalation, idle
@@ -276,6 +277,7 @@ class Ticker:
             "personas": [*opening.personas], "rolling": plan.rolling,
         }  # fmt: skip
         context.mirror.discard()
+        keep(context, branch, base)
         context.append([Draft(Kind.SPRINT_STARTED, "scheduler", data=data)])
         self._judge_base(context.state(whole=False))
         return context.state(whole=False)
@@ -298,10 +300,8 @@ class Ticker:
 
         In a rolling sprint with gates that goes on beside the runs, and nothing is returned.
         """
-        if not plan.weave:
-            if not self.weaving:  # the branch has one writer
-                ensure_branch(self.context, _open_sprint(state))
-            return None
+        if not plan.weave:  # the branch has one writer
+            return None if self.weaving else self._integrate(plan, state, self.dispatcher.stop)
         if self.base_gates:  # what is woven tells more; if it fails, the base is judged again
             self.base_gates.end()
             state = self.context.state(whole=False)
@@ -310,14 +310,24 @@ class Ticker:
             return None
         return self._integrate(plan, state, self.dispatcher.stop)
 
-    def _integrate(self, plan: TickPlan, state: State, stop: threading.Event) -> Integration:
-        integration = integrate(self.context, state, plan.weave, stop, self.listener, self._record)
-        self._record(integration)
-        return integration
+    def _integrate(self, plan: TickPlan, state: State, stop: threading.Event) -> Integration | None:
+        done: list[Integration] = []
 
-    def _record(self, integration: Integration) -> None:
-        record(self.context, integration)
+        def weave(state: State, patches: Sequence[Patch]) -> bool:
+            done.append(integrate(self.context, state, patches, stop, self.listener, self._record))
+            return self._record(done[-1])
+
+        def read() -> tuple[State, Sequence[Patch]]:
+            state = self.context.state(whole=False)
+            return state, state.pending
+
+        weave_until_there(self.context, state, plan.weave, read, weave)
+        return done[-1] if done else None
+
+    def _record(self, integration: Integration) -> bool:
+        there = record(self.context, integration)
         self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
+        return there
 
     def _harvest(self, plan: TickPlan, state: State, request: StartRequest) -> tuple[TickPlan, State]:
         """Take over the runs of schedulers that are gone; return what is next, and the state. Raises Stopped.
@@ -358,7 +368,7 @@ class Ticker:
         sprint = _open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
-        base = standing(self.context, sprint)[0]  # moved there already, or by the weave that goes on
+        base = standing(self.context.git, sprint)[0]  # moved there already, or by the weave that goes on
         uses = self._used_before(state, sprint)
         batch = Batch(sprint.number, plan.tick, base, sprint.branch, left, uses)
         deploying = [launch for launch in plan.starts if launch.persona == self.context.settings.deploy.persona]
