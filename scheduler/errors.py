@@ -10,6 +10,7 @@ TeamMailError
 ├── MissingOutput        a task refers to a result that another task did not give; it lives in tasks/references.py
 ├── Stopped              the scheduler was stopped while a gate was at work; nothing of the weave was recorded
 ├── NotLeader            another scheduler leads this team
+├── LogBehind            git knows events that the log does not have
 ├── ClaimError           a claim, or what was to be done by its token, is refused
 │   ├── LeaseConflict    somebody else has the task, or an overlapping path
 │   ├── LeaseExpired     the claim is over: its time was up, it was given back, or somebody else has it now
@@ -61,6 +62,12 @@ class Stopped(TeamMailError):
 
 class NotLeader(TeamMailError):
     """Another scheduler leads this team; the message says which process."""
+
+
+class LogBehind(TeamMailError):
+    """Git knows events that the log does not have, as after an older backup was restored; nothing was done."""
+
+    exit_code = ExitCode.DAMAGED
 
 
 class NoProgress(TeamMailError):

@@ -30,7 +30,7 @@ from ..scheduler.dispatch.places import places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import InvalidTasks, NotReady, Stopped
 from ..scheduler.kinds import Kind
-from ..scheduler.leader import Leader, myself
+from ..scheduler.leader import Leader, check_log, myself
 from ..scheduler.limits.routing import Choice, Routing
 from ..scheduler.liveness import is_led, liveness
 from ..scheduler.payload import held, kept
@@ -125,6 +125,7 @@ class ParallelDispatcher:
     ) -> DispatchOutput:
         context, repository = self._open(tasks=True)
         by_people_only("team dispatch", context.home)
+        check_log(context.home, context.mailbox.log)
         check_startable(context.mailbox.projections, context.session)
         tasks = self._checked(context, given, repository=repository)
         base, id = self._base(context) if repository else "", own or new_id()  # noqa: A001
@@ -157,6 +158,7 @@ class ParallelDispatcher:
     def _resume(self, correlation_id: str, stop: threading.Event, heard: Heard) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch --resume", context.home)
+        check_log(context.home, context.mailbox.log)
         state = read_dispatch(context.mailbox.projections, correlation_id)
         context.mailbox.log.session = session_of(state)
         check_startable(context.mailbox.projections, context.session)

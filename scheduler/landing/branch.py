@@ -31,10 +31,13 @@ def kept_as(branch: str) -> str:
     return f"refs/team/{branch.removeprefix('team/')}/tip"
 
 
-def keep(context: Context, branch: str, base: str, tip: str | None = None) -> None:
-    """Keep the commits of a branch from being pruned: where it began, and what was woven last. Raises GitError."""
-    ref = kept_as(branch)
-    rows = [f"update {ref.removesuffix('tip')}base {base}\n", *([f"update {ref} {tip}\n"] if tip else [])]
+def keep(context: Context, branch: str, base: str, tip: str | None = None, *, judged: bool = True) -> None:
+    """Keep the commits of a branch from being pruned: where it began, and what was woven last. Raises GitError.
+
+    What gates are still to judge is kept apart from that, as `next`.
+    """
+    place = kept_as(branch).removesuffix("tip")
+    rows = [f"update {place}base {base}\n", *([f"update {place}{'tip' if judged else 'next'} {tip}\n"] if tip else [])]
     context.git("update-ref", "--stdin", stdin="".join(rows).encode())
 
 
@@ -161,20 +164,20 @@ def weave_until_there(
     """
     moved = 0
     while moved < _MOST:
-        ready = _ready(context.git, _open_sprint(state), patches)
+        ready = _ready(context.git, open_sprint(state), patches)
         try:
             if not ready:
-                ensure_branch(context, _open_sprint(state))
+                ensure_branch(context, open_sprint(state))
                 return
             there = weave(state, ready)
             if there and len(ready) == len(patches):
                 return
             moved += not there
         except BranchLost as error:
-            context.append(lost(context, _open_sprint(state), error))
+            context.append(lost(context, open_sprint(state), error))
             moved += 1
         state, patches = read()
-    branch = _open_sprint(state).branch
+    branch = open_sprint(state).branch
     raise BranchMoved(f"somebody moves {branch} while it is woven; end that, then go on")
 
 
@@ -192,7 +195,8 @@ def _ready(git: Git, sprint: Sprint, patches: Sequence[Patch]) -> Sequence[Patch
     return [replace(patch, base=sprint.tip) for patch in patches if patch.base == first]
 
 
-def _open_sprint(state: State) -> Sprint:
+def open_sprint(state: State) -> Sprint:
+    """Return the sprint that is open, to a dispatch its own; there must be one."""
     sprint = state.sprint
     assert sprint is not None  # noqa: S101 - only a sprint has a branch
     return sprint

@@ -29,7 +29,7 @@ from ..weaver.commit import RUN_TRAILER
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Conflicted, Present, Woven
 from ..weaver.weave import weave
-from .branch import ensure_branch, keep
+from .branch import ensure_branch, keep, open_sprint
 from .gate import GateResult
 from .judging import Judging, gates_of
 from .sift import Rejected, sift
@@ -90,8 +90,7 @@ def integrate(  # noqa: PLR0917 - the whole of a tick's knowledge
     Before they begin, `at_once` is given what they can change nothing of, to be recorded by itself; the result is what
     is left. Raises Stopped once `stop` is set while a gate is at work, BranchLost, BranchMoved, GitError, LogError.
     """
-    sprint = state.sprint
-    assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
+    sprint = open_sprint(state)
     tip = ensure_branch(context, sprint)
     there = _runs_on(context, sprint, tip)
     submissions = [submission(context, state, patch) for patch in patches if patch.run not in there]
@@ -124,8 +123,7 @@ def _judged(  # noqa: PLR0917 - the whole of a tick's knowledge
     at_once: Callable[[Integration], object] | None,
 ) -> Integration:
     """Weave patches onto a commit, and have the gates judge the result."""
-    sprint = state.sprint
-    assert sprint is not None  # noqa: S101 - see `integrate`
+    sprint = open_sprint(state)
     woven = weave(context.git, tip, submissions)
     gates = gates_of(context)
     if not gates or not woven.landed:
@@ -153,7 +151,7 @@ def _judged(  # noqa: PLR0917 - the whole of a tick's knowledge
 def _kept(context: Context, sprint: Sprint, woven: Woven) -> Woven:
     """Keep a weave from being pruned while gates judge it, which may take long."""
     if woven.landed:
-        keep(context, sprint.branch, sprint.base, woven.tip)
+        keep(context, sprint.branch, sprint.base, woven.tip, judged=False)
     return woven
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..context import Context
-from ..errors import BranchLost
+from ..errors import BranchLost, LogBehind
 from ..estimate import NO_ESTIMATE, Estimate, estimate
 from ..landing.base_gates import base_gates
 from ..landing.branch import standing
 from ..landing.integrate import preview
+from ..leader import check_log
 from ..limits.budget import untold, used_text, uses_of
 from ..progress import silent
 from ..schedules.timetable import Planned
@@ -89,6 +90,10 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
     troubles += [*setup_troubles(context), *context.standing_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
+    try:
+        check_log(context.home, context.mailbox.log)
+    except LogBehind as behind:
+        troubles.append(str(behind))
     rounds = ticker.supervision(context, silent)
     past = with_past(context.mailbox.projections, state, (launch.persona for launch in plan.launches))
     return Preview(

@@ -18,11 +18,11 @@ from ..context import Context
 from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
 from ..landing.base_gates import BaseJudging, base_gates
-from ..landing.branch import keep, standing, weave_until_there
+from ..landing.branch import keep, open_sprint, standing, weave_until_there
 from ..landing.integrate import Integration, PatchesWoven, integrate
 from ..landing.judging import gates_of
 from ..landing.record import record
-from ..leader import myself
+from ..leader import check_log, myself
 from ..limits.budget import Uses, uses_of
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner, OpenRuns
@@ -107,6 +107,7 @@ class Ticker:
     supervision: Supervision = unsupervised
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
     base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
+    _asked: bool = field(default=False, init=False, repr=False)
     _wove: bool = field(default=False, init=False, repr=False)
     _made: frozenset[str] = field(default=frozenset(), init=False, repr=False)
 
@@ -181,12 +182,14 @@ class Ticker:
     def tick(self, request: StartRequest, state: State | None = None, plan: TickPlan | None = None) -> Done:
         """Carry out one step, which waits for no run.
 
-        Raises NotReady, before anything is started, if something is missing.
+        Raises NotReady, before anything is started, if something is missing, and LogBehind.
 
         `state` is what `read` returned and `plan` what was decided from it; without them, both are made now.
         """
         state = state or self.read()
         plan = plan or self.plan(request, state)
+        if plan.acts:
+            self._check_log()
         if plan.lost or plan.harvest:
             plan, state = self._harvest(plan, state, request)
         if plan.over:
@@ -239,6 +242,12 @@ class Ticker:
         self._check(plan)
         return plan
 
+    def _check_log(self) -> None:
+        """Raise LogBehind if git knows more than the log; it is asked once."""
+        if not self._asked:
+            check_log(self.context.home, self.context.mailbox.log)
+            self._asked = True
+
     def _check(self, plan: TickPlan) -> None:
         agents = [launch.agent for launch in plan.starts or plan.launches]
         standing = self.context.standing_troubles()
@@ -288,7 +297,7 @@ class Ticker:
         Before them only where one failed there before, and nothing is to be started if it still does.
         """
         if judging := self.base_gates:
-            sprint, stops = _open_sprint(state), self.context.settings.sprint.red_base == "stop"
+            sprint, stops = open_sprint(state), self.context.settings.sprint.red_base == "stop"
             gates = base_gates(self.context, state, sprint.base)
             waits = stops and any(each.is_red for each in gates)
             judging.start(sprint, state.tick, gates, later=self.passing and not waits)
@@ -345,7 +354,8 @@ class Ticker:
         runs = [*plan.lost, *plan.harvest]
         if not runs:
             return
-        sprint = _open_sprint(state)
+        self._check_log()
+        sprint = open_sprint(state)
         launches = [Launch(run.persona, run.agent, run.attempt, run.sprint, run.reason, "taken over") for run in runs]
         uses = self._used_before(state, sprint)
         batches = [Batch(run.sprint, run.tick, run.base, sprint.branch, uses=uses) for run in runs]
@@ -365,7 +375,7 @@ class Ticker:
     def _launch(self, plan: TickPlan, state: State) -> None:
         if not plan.starts:
             return
-        sprint = _open_sprint(state)
+        sprint = open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
         base = standing(self.context.git, sprint)[0]  # moved there already, or by the weave that goes on
@@ -383,9 +393,3 @@ def _tick_done(plan: TickPlan, state: State) -> Draft:
     launched = sum((run.sprint, run.tick) == (number, tick) for run in state.runs)
     data = {"sprint": number, "tick": tick, "mode": plan.mode, "launched": launched}
     return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(number), str(tick)))
-
-
-def _open_sprint(state: State) -> Sprint:
-    sprint = state.sprint
-    assert sprint is not None  # noqa: S101 - a plan that is not idle has a sprint
-    return sprint
