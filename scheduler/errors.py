@@ -10,6 +10,7 @@ TeamMailError
 ├── MissingOutput        a task refers to a result that another task did not give; it lives in tasks/references.py
 ├── Stopped              the scheduler was stopped while a gate was at work; nothing of the weave was recorded
 ├── NotLeader            another scheduler leads this team
+├── LogBehind            git knows events that the log does not have
 ├── ClaimError           a claim, or what was to be done by its token, is refused
 │   ├── LeaseConflict    somebody else has the task, or an overlapping path
 │   ├── LeaseExpired     the claim is over: its time was up, it was given back, or somebody else has it now
@@ -22,6 +23,7 @@ TeamMailError
 │   └── SessionExists    there is one of that name already
 ├── NoProgress           a tick changed nothing, so every further tick would repeat it
 └── BranchMoved          somebody moved a branch that the weaver was about to move
+    └── BranchLost       what had landed is not on the branch any more; it can be woven again
 """
 
 from __future__ import annotations
@@ -62,12 +64,26 @@ class NotLeader(TeamMailError):
     """Another scheduler leads this team; the message says which process."""
 
 
+class LogBehind(TeamMailError):
+    """Git knows events that the log does not have, as after an older backup was restored; nothing was done."""
+
+    exit_code = ExitCode.DAMAGED
+
+
 class NoProgress(TeamMailError):
     """A tick changed nothing, so every further tick would repeat it; the message names the tick and its work."""
 
 
 class BranchMoved(TeamMailError):
     """Somebody moved a branch that the weaver was about to move; nothing was changed."""
+
+
+class BranchLost(BranchMoved):
+    """What had landed is not on the branch any more; `start` is the commit from which it can be woven again."""
+
+    def __init__(self, why: str, start: str) -> None:
+        self.start = start
+        super().__init__(why)
 
 
 class NoSuchTask(UsageError):

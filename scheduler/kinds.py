@@ -45,6 +45,11 @@ class Kind(Described):
     PATCH_APPROVED = word("patch.approved", "A held patch may land.", _PERSON)
     PATCH_REJECTED = word("patch.rejected", "A gate fails with the patch and passes without it.", "weaver")
     WEAVE_DONE = word("weave.done", "A weave was carried out: the landing order and the conflicts.", "weaver")
+    WEAVE_LOST = word(
+        "weave.lost",
+        "A branch has not what had landed on it, so all of that is woven again, from another commit.",
+        "weaver",
+    )
     GATE_STARTED = word("gate.started", "A gate began to judge a commit.", "weaver")
     GATE_JUDGED = word("gate.judged", "A gate judged a tree.", "weaver")
     PERSONA_SKIPPED = word("persona.skipped", "A persona was set aside for the rest of the sprint.", "scheduler")

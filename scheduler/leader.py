@@ -1,17 +1,23 @@
-"""The lock of the one scheduler that leads a team; it ends with its process."""
+"""The lock of the one scheduler that leads a team, which ends with its process; and what it asks before it acts."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..mail.archive.witness import NoWitness, known_to_git, lost
 from ..mail.log.disk import Disk, read_file
+from ..mail.log.log import EventLog, Log
 from ..mail.process import alive, myself
-from .errors import NotLeader
+from .errors import LogBehind, NotLeader
+
+_COMMITS = 2_000  # of the branches, the newest
+_EVENTS = 500
 
 
 class Leader:
@@ -59,6 +65,26 @@ def leading(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return process if isinstance(process, dict) and alive(process) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def check_log(home: Path, log: Log) -> None:
+    """Raise LogBehind if git knows more than the log: what it says is pending may have landed, and would land twice.
+
+    That is so after an older backup was restored. A loss that a person has accepted does not count.
+    """
+    if not isinstance(log, EventLog):
+        return
+    with suppress(NoWitness):
+        known = known_to_git(home, _COMMITS)[-_EVENTS:]
+        if losses := lost(log, known):
+            accepted = log.verify().lost
+            losses = [each for each in losses if each.event[:2] not in accepted]
+        if losses:
+            raise LogBehind(
+                f"{losses[-1].told('git')}; nothing was done, because what has landed would land again: move "
+                f"{log.folder} away and restore the newest backup (team-mail backup --restore BACKUP), or go on "
+                "without those events: team-mail repair --accept-loss"
+            )
 
 
 def _holder(content: bytes) -> str:

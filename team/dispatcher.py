@@ -28,10 +28,9 @@ from ..scheduler.dispatch.events import dispatch_finished, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
-from ..scheduler.errors import BranchMoved, InvalidTasks, NotReady, Stopped
+from ..scheduler.errors import InvalidTasks, NotReady, Stopped
 from ..scheduler.kinds import Kind
-from ..scheduler.landing.integrate import ensure_branch
-from ..scheduler.leader import Leader, myself
+from ..scheduler.leader import Leader, check_log, myself
 from ..scheduler.limits.routing import Choice, Routing
 from ..scheduler.liveness import is_led, liveness
 from ..scheduler.payload import held, kept
@@ -126,6 +125,7 @@ class ParallelDispatcher:
     ) -> DispatchOutput:
         context, repository = self._open(tasks=True)
         by_people_only("team dispatch", context.home)
+        check_log(context.home, context.mailbox.log)
         check_startable(context.mailbox.projections, context.session)
         tasks = self._checked(context, given, repository=repository)
         base, id = self._base(context) if repository else "", own or new_id()  # noqa: A001
@@ -158,6 +158,7 @@ class ParallelDispatcher:
     def _resume(self, correlation_id: str, stop: threading.Event, heard: Heard) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch --resume", context.home)
+        check_log(context.home, context.mailbox.log)
         state = read_dispatch(context.mailbox.projections, correlation_id)
         context.mailbox.log.session = session_of(state)
         check_startable(context.mailbox.projections, context.session)
@@ -178,7 +179,7 @@ class ParallelDispatcher:
             if state.open:
                 raise Stopped(f"dispatch {state.id} was left again, its runs go on; resume takes them over")
             if state.base:
-                _put_back(own_context, state)
+                _check_base(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
             return self._carry_out(
                 own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing, heard=heard
@@ -374,17 +375,13 @@ def given_to(context: Context, state: DispatchState) -> DispatchInput:
     return DispatchInput.model_validate({"tasks": tasks, "config": state.given["config"]})
 
 
-def _put_back(context: Context, state: DispatchState) -> None:
-    """Move the branch to where the log says it is. Raises NotReady if that commit is gone or the branch moved."""
+def _check_base(context: Context, state: DispatchState) -> None:
+    """Raise NotReady if nothing has landed yet, and the commit to start from is gone."""
     sprint = state.work.sprints[0]
-    tip = (sprint.commits or (sprint.base,))[-1]
-    if context.git.run("cat-file", "-e", f"{tip}^{{commit}}").returncode:
-        raise NotReady(f"commit {tip[:12]} is gone, from which dispatch {state.short} goes on; team replay starts anew")
-    try:
-        if sprint.commits:
-            ensure_branch(context, sprint)
-    except BranchMoved as moved:
-        raise NotReady(str(moved)) from None
+    if not sprint.commits and context.git.run("cat-file", "-e", f"{sprint.base}^{{commit}}").returncode:
+        raise NotReady(
+            f"commit {sprint.base[:12]} is gone, where dispatch {state.short} began; team replay starts anew"
+        )
 
 
 def _taken_over(state: DispatchState, attempt: Attempt, questions: Collection[str]) -> Launch:

@@ -199,6 +199,7 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
         "run.lost",
         "run.stopped",
         "patch.approved",
+        "weave.lost",
         "budget.spent",
         "scheduler.paused",
         "scheduler.resumed",

@@ -115,7 +115,7 @@ def _losses(
 
     losses: list[tuple[str, Lost]] = []
     try:
-        named = [event for event in known_to_git(home) if event not in given_up]
+        named = [event for event in known_to_git(home) if event[:2] not in given_up]
         losses += [("git", each) for each in lost(log, named)]
     except NoWitness as error:
         output.say(f"team-mail: {error}; what it knows of the log is not compared", err=True)
@@ -168,7 +168,7 @@ def repair(
     home = team_home()
     log = open_log(home)
     losses = _losses(home, log, log.verify().lost) if accept_loss else []
-    done = log.repair([each.event for _, each in losses])
+    done = log.repair([each.event[:2] for _, each in losses])
     copies = [str(path) for path in done.copies]
     result = {
         "events": done.events,
@@ -176,7 +176,7 @@ def repair(
         "copies": copies,
         "left_out": done.left_out,
         "renamed": [*done.renamed],
-        "lost": [[*each.event] for _, each in losses],
+        "lost": [[*each.event[:2]] for _, each in losses],
     }
     if as_json:
         render.document(result)

@@ -134,6 +134,8 @@ class Dispatch:
         steps, pools, config = steps_of(self.tasks, self.state), pools_of(self.context), self.config
         queue = TaskQueue([*steps], config.max_workers, config.max_per_agent, pools, self._choose)
         try:
+            if any(sprint.commits for sprint in self.state.work.sprints):  # it is resumed
+                self._landing.put_back()
             with self._watch, leased(), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
         finally:

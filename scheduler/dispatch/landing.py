@@ -7,12 +7,13 @@ a dispatch does not wait for people; mail tells the person where the patch is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...mail.render import line, listed
 from ..context import Context
 from ..kinds import RunStatus
+from ..landing.branch import weave_until_there
 from ..landing.integrate import Integration, integrate
 from ..landing.record import record
 from ..landing.sift import Rejected
@@ -38,8 +39,13 @@ class Landing:
     @property
     def tip(self) -> str:
         """The commit that the next run starts from."""
-        sprints = self.dispatch.work.sprints
-        return (sprints[0].commits or (sprints[0].base,))[-1]
+        return self.dispatch.work.sprints[0].tip
+
+    def _read(self) -> tuple[State, Sequence[Patch]]:
+        """Return the state, and the patches that wait."""
+        state = self.dispatch.work.state()
+        succeeded = {run.id for run in state.runs if run.status == RunStatus.OK}
+        return state, [patch for patch in state.pending if patch.run in succeeded]
 
     def land(self, run: str) -> str | None:
         """Land a run's patch together with all others that wait; return why it did not land, None if it did.
@@ -48,17 +54,24 @@ class Landing:
         """
         with self._lock:
             if run not in self._reasons:
-                self._weave(self.dispatch.work.state())
+                self._weave(*self._read())
             return self._reasons[run]
 
-    def _weave(self, state: State) -> None:
-        succeeded = {run.id for run in state.runs if run.status == RunStatus.OK}
-        patches = [patch for patch in state.pending if patch.run in succeeded]
+    def put_back(self) -> None:
+        """Bring the branch to where the log says it is; raises as `land`."""
+        with self._lock:
+            self._weave(self.dispatch.work.state(), ())
+
+    def _weave(self, state: State, patches: Sequence[Patch]) -> None:
+        weave_until_there(self.context, state, patches, self._read, self._weave_once)
+
+    def _weave_once(self, state: State, patches: Sequence[Patch]) -> bool:
         integration = _without_held(integrate(self.context, state, patches, self.stop, self.listener))
         human = self.context.settings.team.human
         integration = replace(integration, to={patch.run: human for patch in patches if self.is_last(patch)})
-        record(self.context, integration)
+        there = record(self.context, integration)
         self._reasons |= _reasons(integration)
+        return there
 
 
 def _without_held(integration: Integration) -> Integration:

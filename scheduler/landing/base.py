@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ...personas.errors import GitError
-from ...personas.git import Git, move_checkout
+from ...personas.git import Git
 from ..context import Context
 from ..errors import BranchMoved, NoSuchRun
 from ..state.facts import Sprint
 from ..state.sprints import State
+from .branch import standing
+from .checkouts import fast_forward
 
 
 def fast_forward_base(context: Context, state: State, number: int, commit: str | None = None) -> tuple[str, str, int]:
@@ -27,12 +26,9 @@ def fast_forward_base(context: Context, state: State, number: int, commit: str |
         raise NoSuchRun(
             f"sprint {number} began at a commit, not at a branch: git merge --ff-only {sprint.branch} takes it"
         )
-    old, new = _commit(context.git, sprint.base_branch), _commit(context.git, sprint.branch)
-    if new is None:
-        raise BranchMoved(f"{sprint.branch} is gone; its last commit was {sprint.commits[-1][:12]}")
+    old, new = _commit(context.git, sprint.base_branch), commit or standing(context.git, sprint)[0]
     if old is None:
         raise BranchMoved(f"{sprint.base_branch} is gone; nothing was changed")
-    new = commit or new
     if context.git.run("merge-base", "--is-ancestor", old, new).returncode:
         raise BranchMoved(
             f"{sprint.base_branch} has moved on since sprint {number} began, and cannot be fast-forwarded; "
@@ -49,24 +45,9 @@ def _commit(git: Git, branch: str) -> str | None:
 
 
 def _move(context: Context, sprint: Sprint, old: str, new: str) -> None:
-    """Move the branch and the checkout that has it, the files first, as git does; move neither if that fails."""
-    checkout = _checkout(context.git, sprint.base_branch)
-    if checkout is not None:
-        try:
-            move_checkout(Path(checkout), old, new)
-        except (GitError, OSError) as error:
-            raise BranchMoved(
-                f"the checkout of {sprint.base_branch} is in the way ({error}); commit or stash"
-            ) from None
-    context.git("update-ref", "-m", f"team-mail: sprint {sprint.number}", f"refs/heads/{sprint.base_branch}", new, old)
-
-
-def _checkout(git: Git, branch: str) -> str | None:
-    """Find the work tree that has a branch checked out."""
-    path = None
-    for line in git.line("worktree", "list", "--porcelain", "-z").split("\0"):
-        if line.startswith("worktree "):
-            path = line.removeprefix("worktree ")
-        elif line == f"branch refs/heads/{branch}" and path and Path(path).is_dir():
-            return path
-    return None
+    """Move the branch and the checkouts that have it, the files first, as git does; move nothing if that fails."""
+    way = fast_forward(context.git, sprint.base_branch, old, new, f"team-mail: sprint {sprint.number}", asked=True)
+    if way is not None:
+        raise BranchMoved(
+            f"the checkout of {sprint.base_branch} in {way.place} is in the way ({way.why}); commit or stash"
+        )

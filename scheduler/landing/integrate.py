@@ -1,8 +1,8 @@
 """From patches to a branch: weave what is pending and let the gates judge it; `record` writes it down.
 
 Everything is computed in git's object store first. Then one append records all of it, mails included, and the branch
-moves by compare-and-swap. After a crash before the append there is nothing to undo; `ensure_branch` completes a move
-that a crash prevented.
+moves by compare-and-swap. After a crash before the append there is nothing to undo; `ensure_branch` of `branch`
+completes a move that a crash prevented.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from ...personas.git import Git
 from ..claims.barring import guarded
 from ..claims.decide import taken
 from ..context import Context
-from ..errors import BranchMoved
 from ..kinds import PatchStatus
 from ..meaning.notice import Notice, notices
 from ..progress import Listener, Progress, silent
 from ..state.facts import Patch, Sprint
 from ..state.sprints import State
+from ..weaver.commit import RUN_TRAILER
 from ..weaver.patch import PatchSubmission
-from ..weaver.result import Conflicted, Woven
+from ..weaver.result import Conflicted, Present, Woven
 from ..weaver.weave import weave
+from .branch import ensure_branch, keep, open_sprint
 from .gate import GateResult
 from .judging import Judging, gates_of
 from .sift import Rejected, sift
+
+_MOST = 10_000  # commits of others that are looked at
 
 
 @dataclass(frozen=True)
@@ -63,35 +66,6 @@ class PatchesWoven(Progress):
     integration: Integration
 
 
-def standing(context: Context, sprint: Sprint) -> tuple[str, str | None]:
-    """Return the commit to continue from, and where the sprint's branch is if it has to be moved there.
-
-    The branch is behind if a crash prevented its move. Commits that people put on top are kept. Raises BranchMoved.
-    """
-    expected = (sprint.commits or (sprint.base,))[-1]
-    parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}")
-    absent = "0" * len(expected)
-    actual = parsed.stdout.decode().strip() if parsed.returncode == 0 else absent
-    if actual == expected:
-        return expected, None
-    if actual in {absent, sprint.base, *sprint.commits}:
-        return expected, actual
-    if context.git.run("merge-base", "--is-ancestor", expected, actual).returncode == 0:
-        return actual, None
-    raise BranchMoved(
-        f"{sprint.branch} is at {actual[:12]}, which does not contain {expected[:12]}, where the weaver left it; "
-        f"put it back (git branch -f {sprint.branch} {expected[:12]}) or delete it"
-    )
-
-
-def ensure_branch(context: Context, sprint: Sprint) -> str:
-    """Move the sprint's branch to where the log says it is; return the commit to continue from. Raises BranchMoved."""
-    tip, behind = standing(context, sprint)
-    if behind is not None:
-        context.git("update-ref", "-m", "team-mail: go on", f"refs/heads/{sprint.branch}", tip, behind)
-    return tip
-
-
 def preview(context: Context, state: State, patches: Sequence[Patch], tip: str) -> Woven:
     """Weave as `integrate` would, without the gates, and keep none of the objects."""
     return _scratch_weave(context.git, tip, [submission(context, state, patch) for patch in patches])
@@ -114,12 +88,42 @@ def integrate(  # noqa: PLR0917 - the whole of a tick's knowledge
 
     No branch is moved, and only what gates did is written, as they do it: what they judged is known after a crash.
     Before they begin, `at_once` is given what they can change nothing of, to be recorded by itself; the result is what
-    is left. Raises Stopped once `stop` is set while a gate is at work, GitError, LogError.
+    is left. Raises Stopped once `stop` is set while a gate is at work, BranchLost, BranchMoved, GitError, LogError.
     """
-    sprint = state.sprint
-    assert sprint is not None  # noqa: S101 - a plan weaves only in a sprint
+    sprint = open_sprint(state)
     tip = ensure_branch(context, sprint)
-    submissions = [submission(context, state, patch) for patch in patches]
+    there = _runs_on(context, sprint, tip)
+    submissions = [submission(context, state, patch) for patch in patches if patch.run not in there]
+    done = _judged(context, state, tip, submissions, stop, listener, at_once)
+    present = (Present(submission(context, state, patch), patch.files) for patch in patches if patch.run in there)
+    return replace(done, woven=replace(done.woven, present=(*done.woven.present, *present)))
+
+
+def _runs_on(context: Context, sprint: Sprint, tip: str) -> frozenset[str]:
+    """Return the runs whose patches the branch has by commits that the log does not know: they would land twice.
+
+    Others may have rebased it, or the log has lost what it said of them.
+    """
+    if tip == sprint.tip and not sprint.lost:
+        return frozenset()
+    began = sprint.origin or sprint.base
+    known = context.git.run("cat-file", "-e", f"{began}^{{commit}}").returncode == 0
+    layout = f"--format=%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)"
+    bounds = (f"^{began}",) if known else ()
+    return frozenset(context.git.line("log", f"--max-count={_MOST}", layout, tip, *bounds, "--").split())
+
+
+def _judged(  # noqa: PLR0917 - the whole of a tick's knowledge
+    context: Context,
+    state: State,
+    tip: str,
+    submissions: Sequence[PatchSubmission],
+    stop: threading.Event | None,
+    listener: Listener,
+    at_once: Callable[[Integration], object] | None,
+) -> Integration:
+    """Weave patches onto a commit, and have the gates judge the result."""
+    sprint = open_sprint(state)
     woven = weave(context.git, tip, submissions)
     gates = gates_of(context)
     if not gates or not woven.landed:
@@ -132,13 +136,23 @@ def integrate(  # noqa: PLR0917 - the whole of a tick's knowledge
         woven = replace(woven, conflicted=conflicted, refused=(), held=())
         submissions = [each for each in submissions if each.key not in decided]
     judging = Judging(context, sprint, state.tick, listener)
-    outcome = sift(
-        context.git, woven, submissions, gates, judging, state.judged, lambda rest: weave(context.git, tip, rest), stop
-    )
+
+    def again(rest: Sequence[PatchSubmission]) -> Woven:
+        return _kept(context, sprint, weave(context.git, tip, rest))
+
+    _kept(context, sprint, woven)
+    outcome = sift(context.git, woven, submissions, gates, judging, state.judged, again, stop)
     return Integration(
         sprint, state.tick, outcome.woven, outcome.rejected, outcome.verdicts, outcome.red_before, outcome.unsteady,
         _dangling(context, outcome.woven),
     )  # fmt: skip
+
+
+def _kept(context: Context, sprint: Sprint, woven: Woven) -> Woven:
+    """Keep a weave from being pruned while gates judge it, which may take long."""
+    if woven.landed:
+        keep(context, sprint.branch, sprint.base, woven.tip, judged=False)
+    return woven
 
 
 def _certain(git: Git, woven: Woven) -> Woven | None:
@@ -170,6 +184,6 @@ def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
         patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,
         f"{patch.task or patch.persona}: {listed(patch.files)}", patch.ts, persona.priority if persona else 0, earlier,
         persona.paths if persona else None, patch.approved,
-        (("Team-Mail-Run", patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
+        ((RUN_TRAILER, patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
         tuple((file, taken(claim)) for file, claim in guarded(context.claims.moment(), patch.files, patch.persona)),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from ..kinds import Kind, PatchStatus
 from ..meaning.notice import Notice
 from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
+from .branch import keep, move
 from .gate import GateResult
 from .integrate import Integration
 from .mails import (
@@ -33,16 +34,18 @@ from .mails import (
 _MOST_FILES = 200  # names in an event
 
 
-def record(context: Context, done: Integration) -> None:
+def record(context: Context, done: Integration) -> bool:
     """Record a weave, with a mail to each author it concerns; then move the sprint's branch to its tip.
 
-    Raises LogError if nothing was recorded, and GitError if somebody moved the branch in between: then the weave is on
-    record, and the next tick says what to do about the branch.
+    What landed is kept by a ref before it is on record. Return False if somebody moved the branch meanwhile: then the
+    weave is on record, and the branch is not where it should be. Raises LogError or GitError if nothing was recorded,
+    and GitError if git refused to move the branch, which the next tick tries again.
     """
+    woven, sprint = done.woven, done.sprint
+    if woven.landed or woven.present:
+        keep(context, sprint.branch, sprint.base, woven.tip)
     context.append([*_drafts(context, done)])
-    if done.woven.tip != done.woven.start:
-        ref = f"refs/heads/{done.sprint.branch}"
-        context.git("update-ref", "-m", f"team-mail: tick {done.tick}", ref, done.woven.tip, done.woven.start)
+    return woven.tip == woven.start or move(context, sprint, woven.start, woven.tip, f"team-mail: tick {done.tick}")
 
 
 def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
@@ -159,13 +162,18 @@ def _woven(done: Integration) -> Draft:
         [decision.submission.key for part in parts for decision in part]
         + [rejected.submission.key for rejected in done.rejected]
     )
-    return Draft(Kind.WEAVE_DONE, WEAVER, data=data, id=derived_id("weave", woven.start, *keys))
+    return Draft(Kind.WEAVE_DONE, WEAVER, data=data, id=derived_id("weave", woven.start, *keys, *_again(done)))
 
 
 def _decided(done: Integration, submission: PatchSubmission, kind: Kind, **data: Any) -> Draft:
-    own = derived_id(kind, submission.key, str(done.tick))
+    own = derived_id(kind, submission.key, str(done.tick), *_again(done))
     data = {"persona": submission.persona, "tick": done.tick, **data, **_tags(done)}
     return Draft(kind, WEAVER, ref=submission.key, data=data, id=own)
+
+
+def _again(done: Integration) -> tuple[str, ...]:
+    """Tell apart what is decided again after a branch was lost."""
+    return ("again", str(done.sprint.lost)) if done.sprint.lost else ()
 
 
 def _tags(done: Integration) -> dict[str, Any]:

@@ -103,6 +103,7 @@ _TOLD: Mapping[str, Callable[[str, Mapping[str, Any], Fact], str]] = {
     Kind.PATCH_APPROVED: lambda who, _, fact: f"{fact.sender} approves {who}'s patch",
     Kind.PATCH_REJECTED: lambda who, data, _: f"{who}'s patch is rejected by {data.get('why')}",
     Kind.WEAVE_DONE: _weave,
+    Kind.WEAVE_LOST: lambda _, data, __: f"what had landed is woven again: {data.get('why')}",
     Kind.GATE_STARTED: lambda _, data, __: f"gate {data.get('gate')} begins at {str(data.get('commit'))[:_COMMIT]}",
     Kind.GATE_JUDGED: _judged,
     Kind.PERSONA_SKIPPED: lambda who, data, _: f"{who} is set aside: {data.get('why')}",

@@ -201,7 +201,8 @@ class _Decision:
 
     def _parts(self) -> TickPlan:
         """Decide what is to be done, whatever has room."""
-        busy = bool(self.alive or self.state.pending or self.making)  # runs that are lost are given up in the same tick
+        # Runs that are lost are given up in the same tick. A weave that is on record may still have the branch to move.
+        busy = bool(self.alive or self.state.pending or self.making or self.weaving)
         unjudged = self.sprint is not None and self.sprint.is_blind and self.policy.red_base == "stop"
         over = SprintOutcome.UNJUDGED if unjudged else SprintOutcome.BROKEN if self._is_broken() else None
         if over := SprintOutcome.DEADLINE if self._is_late(self.now) else over:

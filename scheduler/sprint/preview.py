@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..context import Context
+from ..errors import BranchLost, LogBehind
 from ..estimate import NO_ESTIMATE, Estimate, estimate
 from ..landing.base_gates import base_gates
-from ..landing.integrate import preview, standing
+from ..landing.branch import standing
+from ..landing.integrate import preview
+from ..leader import check_log
 from ..limits.budget import untold, used_text, uses_of
 from ..progress import silent
 from ..schedules.timetable import Planned
@@ -77,12 +80,20 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
         branch = f"team/sprint-{state.number + 1}"
         base = start_commit(context, state, plan.opening, ticker.base) if plan.opening else ""
     else:
-        branch, base = sprint.branch, standing(context, sprint)[0]
+        branch = sprint.branch
+        try:
+            base = standing(context.git, sprint)[0]
+        except BranchLost as lost:
+            base, plan = lost.start, replace(plan, notes=(*plan.notes, f"{lost}: what had landed is woven again"))
     woven = preview(context, state, plan.weave, base) if plan.weave and base else None
     troubles = [*context.troubles([launch.agent for launch in plan.launches])]
     troubles += [*setup_troubles(context), *context.standing_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
+    try:
+        check_log(context.home, context.mailbox.log)
+    except LogBehind as behind:
+        troubles.append(str(behind))
     rounds = ticker.supervision(context, silent)
     past = with_past(context.mailbox.projections, state, (launch.persona for launch in plan.launches))
     return Preview(

@@ -12,6 +12,8 @@ from ...mail.render import line
 from ...personas.git import Git
 from ...personas.prompt import fault_of
 from ..context import Context
+from ..errors import BranchLost
+from ..landing.branch import standing
 from ..state.facts import Sprint
 from ..state.sprints import State
 from ..weaver.commit import WEAVER
@@ -32,9 +34,13 @@ def start_commit(context: Context, state: State, opening: Opening, base: str | N
     last = state.sprints[-1] if state.sprints else None
     if last is None or opening.reason == ASKED or last.base_branch != (base or context.settings.team.base):
         return commit
-    parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}")
-    tip = parsed.stdout.decode().strip()
-    if parsed.returncode or _has(context.git, commit, tip):
+    if context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}").returncode:
+        return commit  # deleted by somebody who has taken it, or does not want it
+    try:
+        tip = standing(context.git, last)[0]
+    except BranchLost as lost:
+        tip = lost.start
+    if _has(context.git, commit, tip):
         return commit
     return tip if _has(context.git, tip, commit) else _merged(context, commit, tip, last)
 

@@ -7,7 +7,7 @@ can be continued.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self
@@ -18,17 +18,18 @@ from ..context import Context
 from ..errors import NotReady, Stopped
 from ..kinds import Kind, RunStatus
 from ..landing.base_gates import BaseJudging, base_gates
-from ..landing.integrate import Integration, PatchesWoven, ensure_branch, integrate, standing
+from ..landing.branch import keep, open_sprint, standing, weave_until_there
+from ..landing.integrate import Integration, PatchesWoven, integrate
 from ..landing.judging import gates_of
 from ..landing.record import record
-from ..leader import myself
+from ..leader import check_log, myself
 from ..limits.budget import Uses, uses_of
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner, OpenRuns
 from ..runs.launch import Launch
 from ..runs.run import Batch
 from ..setup import setup_troubles
-from ..state.facts import Run, Sprint
+from ..state.facts import Patch, Run, Sprint
 from ..state.reading import with_past
 from ..state.sprints import State
 from . import escalation, idle
@@ -106,6 +107,7 @@ class Ticker:
     supervision: Supervision = unsupervised
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
     base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
+    _asked: bool = field(default=False, init=False, repr=False)
     _wove: bool = field(default=False, init=False, repr=False)
     _made: frozenset[str] = field(default=frozenset(), init=False, repr=False)
 
@@ -180,12 +182,14 @@ class Ticker:
     def tick(self, request: StartRequest, state: State | None = None, plan: TickPlan | None = None) -> Done:
         """Carry out one step, which waits for no run.
 
-        Raises NotReady, before anything is started, if something is missing.
+        Raises NotReady, before anything is started, if something is missing, and LogBehind.
 
         `state` is what `read` returned and `plan` what was decided from it; without them, both are made now.
         """
         state = state or self.read()
         plan = plan or self.plan(request, state)
+        if plan.acts:
+            self._check_log()
         if plan.lost or plan.harvest:
             plan, state = self._harvest(plan, state, request)
         if plan.over:
@@ -238,6 +242,12 @@ class Ticker:
         self._check(plan)
         return plan
 
+    def _check_log(self) -> None:
+        """Raise LogBehind if git knows more than the log; it is asked once."""
+        if not self._asked:
+            check_log(self.context.home, self.context.mailbox.log)
+            self._asked = True
+
     def _check(self, plan: TickPlan) -> None:
         agents = [launch.agent for launch in plan.starts or plan.launches]
         standing = self.context.standing_troubles()
@@ -276,6 +286,7 @@ class Ticker:
             "personas": [*opening.personas], "rolling": plan.rolling,
         }  # fmt: skip
         context.mirror.discard()
+        keep(context, branch, base)
         context.append([Draft(Kind.SPRINT_STARTED, "scheduler", data=data)])
         self._judge_base(context.state(whole=False))
         return context.state(whole=False)
@@ -286,7 +297,7 @@ class Ticker:
         Before them only where one failed there before, and nothing is to be started if it still does.
         """
         if judging := self.base_gates:
-            sprint, stops = _open_sprint(state), self.context.settings.sprint.red_base == "stop"
+            sprint, stops = open_sprint(state), self.context.settings.sprint.red_base == "stop"
             gates = base_gates(self.context, state, sprint.base)
             waits = stops and any(each.is_red for each in gates)
             judging.start(sprint, state.tick, gates, later=self.passing and not waits)
@@ -298,10 +309,8 @@ class Ticker:
 
         In a rolling sprint with gates that goes on beside the runs, and nothing is returned.
         """
-        if not plan.weave:
-            if not self.weaving:  # the branch has one writer
-                ensure_branch(self.context, _open_sprint(state))
-            return None
+        if not plan.weave:  # the branch has one writer
+            return None if self.weaving else self._integrate(plan, state, self.dispatcher.stop)
         if self.base_gates:  # what is woven tells more; if it fails, the base is judged again
             self.base_gates.end()
             state = self.context.state(whole=False)
@@ -310,14 +319,24 @@ class Ticker:
             return None
         return self._integrate(plan, state, self.dispatcher.stop)
 
-    def _integrate(self, plan: TickPlan, state: State, stop: threading.Event) -> Integration:
-        integration = integrate(self.context, state, plan.weave, stop, self.listener, self._record)
-        self._record(integration)
-        return integration
+    def _integrate(self, plan: TickPlan, state: State, stop: threading.Event) -> Integration | None:
+        done: list[Integration] = []
 
-    def _record(self, integration: Integration) -> None:
-        record(self.context, integration)
+        def weave(state: State, patches: Sequence[Patch]) -> bool:
+            done.append(integrate(self.context, state, patches, stop, self.listener, self._record))
+            return self._record(done[-1])
+
+        def read() -> tuple[State, Sequence[Patch]]:
+            state = self.context.state(whole=False)
+            return state, state.pending
+
+        weave_until_there(self.context, state, plan.weave, read, weave)
+        return done[-1] if done else None
+
+    def _record(self, integration: Integration) -> bool:
+        there = record(self.context, integration)
         self.listener(PatchesWoven(f"weave: {len(integration.woven.landed)} landed", integration))
+        return there
 
     def _harvest(self, plan: TickPlan, state: State, request: StartRequest) -> tuple[TickPlan, State]:
         """Take over the runs of schedulers that are gone; return what is next, and the state. Raises Stopped.
@@ -335,7 +354,8 @@ class Ticker:
         runs = [*plan.lost, *plan.harvest]
         if not runs:
             return
-        sprint = _open_sprint(state)
+        self._check_log()
+        sprint = open_sprint(state)
         launches = [Launch(run.persona, run.agent, run.attempt, run.sprint, run.reason, "taken over") for run in runs]
         uses = self._used_before(state, sprint)
         batches = [Batch(run.sprint, run.tick, run.base, sprint.branch, uses=uses) for run in runs]
@@ -355,10 +375,10 @@ class Ticker:
     def _launch(self, plan: TickPlan, state: State) -> None:
         if not plan.starts:
             return
-        sprint = _open_sprint(state)
+        sprint = open_sprint(state)
         spent = (self.context.clock.now() - datetime.fromisoformat(sprint.started)).total_seconds()
         left = max(1.0, self.context.settings.sprint.deadline - spent)
-        base = standing(self.context, sprint)[0]  # moved there already, or by the weave that goes on
+        base = standing(self.context.git, sprint)[0]  # moved there already, or by the weave that goes on
         uses = self._used_before(state, sprint)
         batch = Batch(sprint.number, plan.tick, base, sprint.branch, left, uses)
         deploying = [launch for launch in plan.starts if launch.persona == self.context.settings.deploy.persona]
@@ -373,9 +393,3 @@ def _tick_done(plan: TickPlan, state: State) -> Draft:
     launched = sum((run.sprint, run.tick) == (number, tick) for run in state.runs)
     data = {"sprint": number, "tick": tick, "mode": plan.mode, "launched": launched}
     return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(number), str(tick)))
-
-
-def _open_sprint(state: State) -> Sprint:
-    sprint = state.sprint
-    assert sprint is not None  # noqa: S101 - a plan that is not idle has a sprint
-    return sprint

@@ -195,7 +195,8 @@ class Sprint:
 
     To the weaver a dispatch is a sprint as well: `number` is 0 then and `dispatch` its id. A `rolling` one goes on as
     its runs end, and has no batches. `red` are the gates that fail on its base, and `unjudged` those that could not
-    judge what landed last.
+    judge what landed last. `lost` counts how often its branch lost what had landed, so that it began again from another
+    `base`; `origin` is the first one.
     """
 
     number: int
@@ -217,6 +218,13 @@ class Sprint:
     rolling: bool = False
     red: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
+    lost: int = 0
+    origin: str = ""
+
+    @property
+    def tip(self) -> str:
+        """The commit that its branch is at according to the log."""
+        return (self.commits or (self.base,))[-1]
 
     @property
     def is_blind(self) -> bool:

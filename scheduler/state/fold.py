@@ -214,6 +214,16 @@ class Fold:
             Weave(data["sprint"], data["tick"], data["start"], data["tip"], tuple(data["order"]), conflicts, dangling)
         )
 
+    def _weave_lost(self, fact: Fact) -> None:
+        """Begin a sprint again from another commit: what had landed waits for the weaver, as it did before."""
+        own = self.sprints[-1]
+        self.sprints[-1] = replace(
+            own, base=fact.data["start"], commits=(), lost=own.lost + 1, origin=own.origin or own.base
+        )
+        for run, patch in self.patches.items():
+            if patch.sprint == own.number and patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT}:
+                self.patches[run] = replace(patch, status=PatchStatus.PENDING, commit=None)
+
     def _persona_skipped(self, fact: Fact) -> None:
         self.aside[fact.data["persona"]] = fact.data["why"]
 
@@ -293,6 +303,7 @@ class Fold:
         Kind.PATCH_REJECTED: _decide,
         Kind.PATCH_APPROVED: _patch_approved,
         Kind.WEAVE_DONE: _weave_done,
+        Kind.WEAVE_LOST: _weave_lost,
         Kind.PERSONA_SKIPPED: _persona_skipped,
         Kind.GATE_JUDGED: _gate_judged,
         Kind.BUDGET_SPENT: _budget_spent,

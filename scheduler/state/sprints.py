@@ -98,8 +98,7 @@ class State:
     @property
     def tip(self) -> str | None:
         """The commit that the open sprint's branch is at according to the log; None if no sprint is open."""
-        sprint = self.sprint
-        return (sprint.commits or (sprint.base,))[-1] if sprint else None
+        return self.sprint.tip if self.sprint else None
 
     @property
     def pending(self) -> tuple[Patch, ...]:

@@ -45,7 +45,7 @@ def reason_for(state: State, settings: SupervisorSettings, *, moved: bool, chang
         return "the base has moved"
     if changed:
         return LANDED_SOMETHING
-    decided, tip = next(reversed(state.decided), None), (last.commits or (last.base,))[-1]
+    decided, tip = next(reversed(state.decided), None), last.tip
     if decided and not decided.approved and decided.commit == tip:
         return f"gate {decided.blocks[0]} blocks"
     return "improve = true" if settings.improve else None
@@ -162,7 +162,7 @@ class Continuous:
             return False
         last, base = state.sprints[-1], context.base()
         return base not in {last.base, *last.commits} and bool(
-            context.git.run("merge-base", "--is-ancestor", base, (last.commits or (last.base,))[-1]).returncode
+            context.git.run("merge-base", "--is-ancestor", base, last.tip).returncode
         )
 
     @staticmethod

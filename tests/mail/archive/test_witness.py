@@ -71,6 +71,11 @@ class Repository:
 
         self.git("branch", "-f", branch, write_commit(write, patch, tree, [parent]))
 
+    def keep(self) -> None:
+        """Keep the sprint's branch as the weaver does, which is known whatever becomes of the branch."""
+        for name, commit in (("base", "main"), ("tip", "team/sprint-1")):
+            self.git("update-ref", f"refs/team/sprint-1/{name}", self.git("rev-parse", commit))
+
     def verify(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         return run_command("team-mail", "verify", *words, cwd=self.folder, env=CLEAN, timeout=60)
 
@@ -148,6 +153,39 @@ def test_a_loss_that_a_person_accepts_is_not_told_again(repository):
     (*_, last) = repository.log.segments
     cut_to(repository.log, last.first - 1)
     assert repository.verify().returncode == 5
+
+
+def test_what_the_team_keeps_is_known_though_its_branch_is_pushed_or_deleted(repository, tmp_path):
+    """What a remote has may be another team's, but not what is kept here."""
+    repository.keep()
+    subprocess.run(["git", "clone", "-q", "--bare", repository.folder, tmp_path / "origin"], check=True, env=CLEAN)
+    repository.git("remote", "add", "origin", str(tmp_path / "origin"))
+    repository.git("fetch", "-q", "origin")
+    assert repository.verify().returncode == 0
+    cut_to(repository.log, next(iter(repository.log.segments)).last)
+    assert repository.verify().returncode == 5
+    repository.git("branch", "-D", "team/sprint-1")
+    assert repository.verify().returncode == 5
+    repository.git("update-ref", "-d", "refs/team/sprint-1/tip")
+    assert repository.verify().returncode == 0
+
+
+def test_a_patch_on_a_branch_that_the_log_does_not_call_landed_is_told(repository):
+    """The branch moves after the event, so the log lost it; before the branch has moved, that is a crash."""
+    log, captured = repository.log, Draft("patch.captured", "scheduler", run="run-1", data={"patch": {"size": 1}})
+    (event,) = log.append([captured])
+    main = repository.git("rev-parse", "main")
+    repository.weave(event)
+    repository.keep()
+    done = repository.verify()
+    assert done.returncode == 5
+    assert b"git has the patch of run run-1 on a branch, and the log ends before it landed" in done.stdout
+    repository.git("branch", "-f", "team/sprint-1", main)
+    assert repository.verify().returncode == 0
+    repository.git("merge", "-q", "--ff-only", "refs/team/sprint-1/tip")
+    assert repository.verify().returncode == 5
+    log.append([Draft("patch.landed", "weaver", ref="run-1")])
+    assert repository.verify().returncode == 0
 
 
 def test_a_backup_knows_more_than_a_log_that_was_cut(repository, tmp_path):

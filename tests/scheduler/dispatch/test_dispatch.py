@@ -27,7 +27,7 @@ from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.scheduler.dispatch.output import DispatchOutput, index, trace
 from team_mail.scheduler.dispatch.preview import DispatchPreview
 from team_mail.scheduler.dispatch.traces import Traces
-from team_mail.scheduler.errors import InvalidTasks, NoSuchRun, NotLeader, NotReady
+from team_mail.scheduler.errors import BranchMoved, InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
 from team_mail.scheduler.runs.record import RunRecord
 from team_mail.scheduler.sprint.control import stop_run
@@ -773,19 +773,34 @@ def test_resume_needs_nothing_of_tasks_that_are_done(project, team):
     assert "its output is lost: blob " in again.document()["results"][0]["error"]
 
 
-def test_a_dispatch_whose_branch_was_moved_or_lost_is_not_resumed(project, team):
-    """The error says so, and nothing starts."""
+def test_a_dispatch_whose_branch_was_moved_or_lost_is_woven_again(project, team):
+    """Its patches are in blobs: they land on where the branch is now, or if it is gone, on what it began from."""
     done = project.run(written("a.txt", "x\n"), task("a"))
     unrelated = team.git("commit-tree", "-m", "Other", "main^{tree}")
     team.git("branch", "--force", done.branch, unrelated)
-    with pytest.raises(NotReady, match="put it back"):
-        project.dispatcher(echo).resume(done.correlation_id)
-    team.git("branch", "--delete", "--force", done.branch)
+    project.dispatcher(echo).resume(done.correlation_id)
+    assert team.git("rev-parse", f"{done.branch}~") == unrelated
+    assert team.git("show", f"{done.branch}:a.txt") == "x"
+    forget(team, done.branch)
+    project.dispatcher(echo).resume(done.correlation_id)
+    assert team.git("rev-parse", f"{done.branch}~") == team.git("rev-parse", "main")
+    assert team.git("show", f"{done.branch}:a.txt") == "x"
+    team.git("checkout", "--quiet", "--orphan", "elsewhere")
+    team.git("commit", "--quiet", "--allow-empty", "-m", "Another history")
+    forget(team, done.branch, "main")
+    failed = project.dispatcher(echo).resume
+    with pytest.raises(BranchMoved, match="team replay starts anew"):
+        failed(done.correlation_id)
+    assert not list((project.home / "work").glob("dispatch-*"))
+
+
+def forget(team, *branches):
+    """Delete branches and what is kept of them, so that git prunes their commits."""
+    team.git("branch", "--delete", "--force", *branches)
+    for ref in team.git("for-each-ref", "--format=%(refname)", "refs/team").split():
+        team.git("update-ref", "-d", ref)
     team.git("reflog", "expire", "--expire=now", "--all")
     team.git("gc", "--quiet", "--prune=now")
-    with pytest.raises(NotReady, match="is gone"):
-        project.dispatcher(echo).resume(done.correlation_id)
-    assert not list((project.home / "work").glob("dispatch-*"))
 
 
 def test_a_task_that_was_never_tried_is_found_by_its_name(desk):

@@ -539,8 +539,8 @@ def test_landing_is_refused_if_it_would_lose_something(team):
         fast_forward_base(context, context.state(), 1)
 
 
-def test_commits_of_people_on_the_sprint_branch_are_kept_and_a_rewritten_branch_is_refused(team):
-    """A branch that no longer contains the weaver's work is not continued."""
+def test_commits_of_people_on_the_sprint_branch_are_kept_and_a_rewritten_branch_is_woven_again(team):
+    """What had landed comes back onto a branch that does not contain it any more."""
     ticker = team.ticker({name: team.replaced(line, name) for line, name in ((3, "ann"), (13, "bob"))})
     run_batch(ticker)
     team.git("switch", "--quiet", "team/sprint-1")
@@ -554,9 +554,13 @@ def test_commits_of_people_on_the_sprint_branch_are_kept_and_a_rewritten_branch_
     run_batch(ticker)
     team.git("commit", "--quiet", "--allow-empty", "-m", "Elsewhere")
     team.git("commit", "--quiet", "--amend", "--allow-empty", "-m", "Rewritten")
-    team.git("update-ref", "refs/heads/team/sprint-2", team.git("commit-tree", "-m", "root", "main^{tree}"))
-    with pytest.raises(BranchMoved, match="does not contain"):
-        run_batch(ticker)
+    root = team.git("commit-tree", "-m", "root", "main^{tree}")
+    team.git("update-ref", "refs/heads/team/sprint-2", root)
+    assert run_batch(ticker).plan.finish == "converged"
+    assert team.git("rev-parse", "team/sprint-2~") == root
+    assert team.text("team/sprint-2")[5] == "ann"
+    subjects = [mail.subject for mail in ticker.context.mailbox.inbox("you") if mail.type == "fyi"]
+    assert subjects == ["team/sprint-2 was moved or deleted, and is woven again"]
 
 
 def test_a_missing_base_or_agent_is_reported_before_anything_starts(team):

@@ -1,0 +1,202 @@
+"""The branch of a sprint or a dispatch: where to go on from, how it is moved, and the refs that keep its commits.
+
+`refs/team/NAME/tip` is moved before a weave is on record, so git prunes nothing that the log calls landed, whatever
+becomes of the branch `team/NAME`; `refs/team/NAME/base` is where it began. A branch that others moved or deleted is
+lost: what had landed waits for the weaver again, because the patches are in blobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ...mail.letter import Letter
+from ...mail.log.event import Draft, derived_id
+from ...personas.errors import GitError
+from ...personas.git import Git
+from ..context import Context
+from ..errors import BranchLost, BranchMoved
+from ..kinds import Kind
+from ..state.facts import Patch, Sprint
+from ..state.sprints import State
+from ..weaver.commit import WEAVER
+from .checkouts import InTheWay, fast_forward
+
+_MOST = 3  # weaves in a row during which somebody moves the branch
+_SHORT = 12
+
+
+def kept_as(branch: str) -> str:
+    """Return the ref under which a branch's last weave is kept."""
+    return f"refs/team/{branch.removeprefix('team/')}/tip"
+
+
+def keep(context: Context, branch: str, base: str, tip: str | None = None, *, judged: bool = True) -> None:
+    """Keep the commits of a branch from being pruned: where it began, and what was woven last. Raises GitError.
+
+    What gates are still to judge is kept apart from that, as `next`.
+    """
+    place = kept_as(branch).removesuffix("tip")
+    rows = [f"update {place}base {base}\n", *([f"update {place}{'tip' if judged else 'next'} {tip}\n"] if tip else [])]
+    context.git("update-ref", "--stdin", stdin="".join(rows).encode())
+
+
+def standing(git: Git, sprint: Sprint) -> tuple[str, str | None]:
+    """Return the commit to continue from, and where the sprint's branch is if it has to be moved there, or zeros.
+
+    The branch is behind if a crash or a checkout with changes prevented its move, or if it was deleted. Commits that
+    people put on top are kept. Raises BranchLost if what had landed is not there any more, and BranchMoved if there
+    is nothing to weave it onto.
+    """
+    expected, actual = sprint.tip, _commit(git, f"refs/heads/{sprint.branch}")
+    if actual == expected:
+        return expected, None
+    if actual and _has(git, actual, expected) and actual not in {sprint.base, *sprint.commits}:
+        return actual, None
+    newest = _newest(git, sprint)
+    if _commit(git, expected) and actual in {None, sprint.base, *sprint.commits}:
+        ahead = newest if actual is None and newest and _has(git, newest, expected) else expected
+        return ahead, actual or "0" * len(expected)
+    where = f"is at {actual[:_SHORT]}, which does not contain" if actual else "is gone, and so is"
+    why = f"{sprint.branch} {where} {expected[:_SHORT]}, where the weaver left it"
+    if start := actual or newest or _commit(git, sprint.base) or _commit(git, sprint.origin or sprint.base):
+        raise BranchLost(why, start)
+    raise BranchMoved(f"{why}, and {sprint.base_branch or sprint.base[:_SHORT]} is gone as well; {_given_up(sprint)}")
+
+
+def _given_up(sprint: Sprint) -> str:
+    return f"scheduler abandon {sprint.number} ends the sprint" if sprint.number else "team replay starts anew"
+
+
+def _newest(git: Git, sprint: Sprint) -> str | None:
+    """Return where the base branch is by now."""
+    return _commit(git, sprint.base_branch) if sprint.base_branch else None
+
+
+def _commit(git: Git, name: str) -> str | None:
+    parsed = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return parsed.stdout.decode().strip() if parsed.returncode == 0 else None
+
+
+def _has(git: Git, commit: str, earlier: str) -> bool:
+    return git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
+
+
+def ensure_branch(context: Context, sprint: Sprint) -> str:
+    """Move the sprint's branch to where the log says it is; return the commit to continue from.
+
+    Raises as `standing`.
+    """
+    tip, behind = standing(context.git, sprint)
+    if behind is not None:
+        _move(context, sprint, behind, tip, "team-mail: go on")
+    return tip
+
+
+def move(context: Context, sprint: Sprint, start: str, tip: str, reason: str) -> bool:
+    """Move the sprint's branch to the commits that were woven from `start`; tell whether nobody moved it meanwhile.
+
+    If a checkout that has the branch is in the way, it stays, and the human is told. Raises GitError.
+    """
+    actual = _commit(context.git, f"refs/heads/{sprint.branch}")
+    if actual is None or actual not in {start, sprint.base, *sprint.commits}:
+        return actual == tip
+    try:
+        _move(context, sprint, actual, tip, reason)
+    except GitError:
+        if _commit(context.git, f"refs/heads/{sprint.branch}") == actual:
+            raise
+        return False
+    return True
+
+
+def _move(context: Context, sprint: Sprint, old: str, new: str, reason: str) -> None:
+    if way := fast_forward(context.git, sprint.branch, old, new, reason):
+        context.append([_behind(context, sprint, way)])
+
+
+def _behind(context: Context, sprint: Sprint, way: InTheWay) -> Draft:
+    """Write to the human that a branch stays behind, because a checkout has it."""
+    ref = kept_as(sprint.branch)
+    body = (
+        f"{sprint.branch} is checked out in {way.place}, and was not moved under it: {way.why}.\n\n"
+        f"What lands is kept at {ref}, where the work goes on. The branch follows with the next weave after nothing is "
+        "changed there any more. To have it there yourself:\n\n"
+        f"    cd {way.place}\n    git merge {ref}\n"
+    )
+    subject = f"{sprint.branch} is checked out with changes, and stays behind"
+    return _letter(context, subject, body, f"behind {sprint.id} {way.place} {way.why}")
+
+
+def lost(context: Context, sprint: Sprint, error: BranchLost) -> list[Draft]:
+    """Return the event that what had landed is woven again, from `error.start`, with the mail about it."""
+    tags = {"dispatch": sprint.dispatch} if sprint.dispatch else {"sprint": sprint.number}
+    data = {"branch": sprint.branch, "was": sprint.tip, "start": error.start, "why": str(error), **tags}
+    number = str(sprint.lost + 1)
+    subject = f"{sprint.branch} was moved or deleted, and is woven again"
+    body = (
+        f"{error}.\n\nWhat had landed is woven again, onto {error.start}: the patches are kept with the mail. Where "
+        "the same lines are changed there, that is a conflict, and its author goes on from both.\n"
+    )
+    return [
+        _letter(context, subject, body, f"lost {sprint.id} {number}", type="fyi"),
+        Draft(Kind.WEAVE_LOST, WEAVER, data=data, id=derived_id(Kind.WEAVE_LOST, sprint.id, number)),
+    ]
+
+
+def _letter(context: Context, subject: str, body: str, key: str, type: str = "escalate") -> Draft:
+    letter = Letter(WEAVER, [context.settings.team.human], subject, body, type=type, key=key)
+    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
+
+
+def weave_until_there(
+    context: Context,
+    state: State,
+    patches: Sequence[Patch],
+    read: Callable[[], tuple[State, Sequence[Patch]]],
+    weave: Callable[[State, Sequence[Patch]], bool],
+) -> None:
+    """Weave patches and move the branch; if it was moved or deleted by others, weave again what had landed as well.
+
+    `weave` puts one weave on record, and tells whether the branch has it, unless a checkout is in the way; `read`
+    returns the state after that, and what waits. Without patches the branch is only brought to where the log says.
+    Raises BranchMoved, and what `weave` raises.
+    """
+    moved = 0
+    while moved < _MOST:
+        ready = _ready(context.git, open_sprint(state), patches)
+        try:
+            if not ready:
+                ensure_branch(context, open_sprint(state))
+                return
+            there = weave(state, ready)
+            if there and len(ready) == len(patches):
+                return
+            moved += not there
+        except BranchLost as error:
+            context.append(lost(context, open_sprint(state), error))
+            moved += 1
+        state, patches = read()
+    branch = open_sprint(state).branch
+    raise BranchMoved(f"somebody moves {branch} while it is woven; end that, then go on")
+
+
+def _ready(git: Git, sprint: Sprint, patches: Sequence[Patch]) -> Sequence[Patch]:
+    """Return the patches that can be woven now: all, unless git has pruned what some of them were made from.
+
+    That were commits of patches which landed before them, so they follow one after the other, as if made from the tip.
+    """
+    bases = {patch.base for patch in patches} if sprint.lost else set[str]()
+    gone = {base for base in bases if not _commit(git, base)}
+    ready = [patch for patch in patches if patch.base not in gone]
+    if ready or not patches:
+        return ready
+    first = min(patches, key=lambda patch: patch.seq).base
+    return [replace(patch, base=sprint.tip) for patch in patches if patch.base == first]
+
+
+def open_sprint(state: State) -> Sprint:
+    """Return the sprint that is open, to a dispatch its own; there must be one."""
+    sprint = state.sprint
+    assert sprint is not None  # noqa: S101 - only a sprint has a branch
+    return sprint

@@ -1,0 +1,241 @@
+"""Branches that others move, delete or check out: where the work goes on, and that git keeps what the log calls landed.
+
+The rows of "Branches and refs" in docs/repositories.md name these tests.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from team_mail.mail.letter import Letter
+from team_mail.personas.git import Git, find_repository
+from team_mail.scheduler.errors import BranchLost, BranchMoved
+from team_mail.scheduler.landing.branch import standing
+from team_mail.scheduler.landing.checkouts import fast_forward
+from team_mail.scheduler.state.facts import Sprint
+
+from ...conftest import git, run_batch
+
+BRANCH = "team/sprint-1"
+
+
+class Line:
+    """A repository of four commits on main: the base, two that were woven, and one on top of a moved main."""
+
+    def __init__(self, folder: Path, form: str) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.run("init", "--quiet", "--initial-branch=main", f"--object-format={form}")
+        self.base, self.first, self.second = (self.commit(name) for name in ("base", "first", "second"))
+        self.run("update-ref", f"refs/heads/{BRANCH}", self.second)
+        self.run("update-ref", "refs/team/sprint-1/tip", self.second)
+        self.run("reset", "--quiet", "--hard", self.base)
+        self.newer = self.commit("newer")
+        self.git: Git = find_repository(folder)[0]
+
+    def run(self, *words: str) -> str:
+        return git(self.folder, *words)
+
+    def commit(self, name: str, folder: Path | None = None) -> str:
+        folder = folder or self.folder
+        (folder / f"{name}.txt").write_text(f"{name}\n")
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", name)
+        return git(folder, "rev-parse", "HEAD")
+
+    def sprint(self, *commits: str) -> Sprint:
+        return Sprint(1, "s", "main", self.base, BRANCH, "", "", "", (), "", commits=commits)
+
+    def put(self, commit: str | None) -> None:
+        self.run(
+            "update-ref", *(["-d", f"refs/heads/{BRANCH}"] if commit is None else [f"refs/heads/{BRANCH}", commit])
+        )
+
+    def prune(self) -> None:
+        self.run("reflog", "expire", "--expire=now", "--all")
+        self.run("repack", "-adq")
+        self.run("gc", "--quiet", "--prune=now")
+
+    def look(self, *more: str) -> Path:
+        """Check the branch out in a linked work tree."""
+        place = self.folder.with_name(f"look{len(more)}")
+        self.run("worktree", "add", "--quiet", *more, str(place), BRANCH)
+        return place
+
+
+@pytest.fixture(params=["sha1", "sha256"])
+def line(request, tmp_path):
+    return Line(tmp_path / "repository", request.param)
+
+
+@pytest.fixture
+def plain(tmp_path):
+    return Line(tmp_path / "repository", "sha1")
+
+
+def test_the_work_goes_on_from_what_is_there(line):
+    """Behind, deleted, ahead: the log's commit or what contains it; moved away or pruned: from the newest base."""
+    done, zeros = line.sprint(line.first, line.second), "0" * len(line.base)
+    assert standing(line.git, done) == (line.second, None)
+    for behind in (line.first, line.base):
+        line.put(behind)
+        assert standing(line.git, done) == (line.second, behind)
+    line.put(None)
+    line.prune()
+    assert standing(line.git, done) == (line.second, zeros)
+    line.run("merge", "--quiet", "--no-edit", line.second)
+    merged = line.run("rev-parse", "main")
+    assert standing(line.git, done) == (merged, zeros)
+    line.put(merged)
+    assert standing(line.git, done) == (merged, None)
+    line.put(line.newer)
+    with pytest.raises(BranchLost, match="does not contain") as lost:
+        standing(line.git, done)
+    assert lost.value.start == line.newer
+    line.put(None)
+    line.run("update-ref", "-d", "refs/team/sprint-1/tip")
+    line.run("reset", "--quiet", "--hard", line.newer)
+    line.prune()
+    with pytest.raises(BranchLost, match="is gone, and so is") as lost:
+        standing(line.git, done)
+    assert lost.value.start == line.newer
+    line.run("checkout", "--quiet", "--orphan", "other")
+    line.run("commit", "--quiet", "-m", "Other")
+    line.run("branch", "-D", "main")
+    line.prune()
+    with pytest.raises(BranchMoved, match="scheduler abandon 1") as moved:
+        standing(line.git, done)
+    assert not isinstance(moved.value, BranchLost)
+
+
+def test_a_work_tree_that_has_the_branch_moves_with_it(line):
+    """Every one of several; files that a crash has left where they are going are there already."""
+    line.put(line.first)
+    places = [line.look(), line.look("--force")]
+    (places[0] / "untracked").write_text("mine\n")
+    git(places[1], "read-tree", "-m", "-u", line.first, line.second)
+    assert fast_forward(line.git, BRANCH, line.first, line.second, "test") is None
+    assert line.run("rev-parse", BRANCH) == line.second
+    assert [git(place, "status", "--porcelain") for place in places] == ["?? untracked", ""]
+    assert [(place / "second.txt").exists() for place in places] == [True, True]
+
+
+def changed(line: Line, place: Path) -> None:
+    (place / "first.txt").write_text("mine\n")
+
+
+def staged(line: Line, place: Path) -> None:
+    (place / "mine.txt").write_text("mine\n")
+    git(place, "add", ".")
+
+
+def untracked(line: Line, place: Path) -> None:
+    (place / "second.txt").write_text("mine\n")
+
+
+def merging(line: Line, place: Path) -> None:
+    git(place, "merge", "--quiet", "--no-commit", "--strategy=ours", line.newer)
+
+
+def rebasing(line: Line, place: Path) -> None:
+    git(place, "-c", "sequence.editor=sed -i 1ibreak", "rebase", "--quiet", "-i", line.newer)
+
+
+def away(line: Line, place: Path) -> None:
+    line.run("worktree", "lock", str(place))
+    place.rename(place.with_name("away"))
+
+
+@pytest.mark.parametrize(
+    "disturb", [changed, staged, untracked, merging, rebasing, away], ids=lambda each: each.__name__
+)
+def test_a_branch_is_not_moved_under_work_that_is_going_on(plain, disturb):
+    """Neither the branch nor a file of the work tree."""
+    plain.put(plain.first)
+    place = plain.look()
+    disturb(plain, place)
+    there = place if place.exists() else place.with_name("away")
+    before = plain.run("rev-parse", BRANCH), sorted(path.name for path in there.iterdir())
+    way = fast_forward(plain.git, BRANCH, plain.first, plain.second, "test")
+    assert way is not None
+    assert str(place) in way.place or disturb is rebasing
+    assert (plain.run("rev-parse", BRANCH), sorted(path.name for path in there.iterdir())) == before
+
+
+def lines_of(team) -> list[str]:
+    """The lines of the poem on the sprint's branch that ann has changed."""
+    return [text for text in team.text(BRANCH) if text.startswith("ann")]
+
+
+def runs_of(team) -> list[str]:
+    return team.git("log", "--format=%(trailers:key=Team-Mail-Run,valueonly)", f"main..{BRANCH}").split()
+
+
+def test_a_sprint_goes_on_whatever_others_do_to_its_branch(team):
+    """Each tick finds it moved, rebased, deleted or pruned, and all that landed is there again, once."""
+    lines = iter(range(1, 20, 2))
+
+    def play(job):
+        number = next(lines)
+        team.replaced(number, f"ann {number}")(job)
+
+    ticker = team.ticker({"ann": play}, "[sprint]\nmax_attempts = 20\n")
+    box = ticker.context.mailbox
+
+    def tick(expected: int) -> None:
+        box.send(Letter("you", ["ann"], f"{expected} more"))
+        run_batch(ticker)
+        assert len(lines_of(team)) == expected - 1
+        assert len({*runs_of(team)}) == len(runs_of(team)) == expected - 1
+        kept = team.git("for-each-ref", "--format=%(objectname)", "refs/team/sprint-1/tip")
+        assert kept == (team.git("rev-parse", BRANCH) if expected > 1 else "")
+
+    def newer() -> None:
+        team.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+
+    tick(1)
+    tick(2)
+    newer()
+    team.git("branch", "--force", BRANCH, "main")  # moved away: woven again onto the newest base
+    tick(3)
+    assert team.git("merge-base", "main", BRANCH) == team.git("rev-parse", "main")
+    newer()
+    team.git("rebase", "--quiet", "main", BRANCH)  # by hand: what is there is not landed again
+    team.git("switch", "--quiet", "main")
+    tick(4)
+    team.git("branch", "--delete", "--force", BRANCH)
+    team.git("reflog", "expire", "--expire=now", "--all")
+    team.git("gc", "--quiet", "--prune=now")  # deleted: kept by the other ref
+    tick(5)
+    team.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    team.git("update-ref", "-d", "refs/team/sprint-1/tip")
+    team.git("update-ref", "-d", "refs/team/sprint-1/base")
+    team.git("reflog", "expire", "--expire=now", "--all")
+    team.git("gc", "--quiet", "--prune=now")  # pruned: from the patches
+    tick(6)
+    lost = [event.data for event in box.log.read() if event.kind == "weave.lost"]
+    assert len(lost) == 3, json.dumps(lost)
+    assert [mail.type for mail in box.inbox("you")] == ["fyi"] * 3
+
+
+def test_a_branch_with_changes_in_a_checkout_stays_and_a_second_ref_has_what_lands(team):
+    """One mail says so; the branch follows once the change is committed there, and nothing is lost."""
+    ticker = team.ticker({"ann": team.replaced(3, "ann 3"), "bob": team.replaced(13, "ann 13")})
+    run_batch(ticker)
+    place = team.folder.with_name("look")
+    team.git("worktree", "add", "--quiet", str(place), BRANCH)
+    (place / "note.txt").write_text("mine\n")
+    git(place, "add", ".")
+    ticker.context.mailbox.send(Letter("you", ["cyd"], "go on"))
+    run_batch(ticker)
+    kept = team.git("rev-parse", "refs/team/sprint-1/tip")
+    assert team.git("rev-parse", BRANCH) == team.git("rev-parse", "main") != kept
+    assert git(place, "status", "--porcelain") == "A  note.txt"
+    git(place, "commit", "--quiet", "-m", "Mine")
+    run_batch(ticker)
+    assert len(lines_of(team)) == 2
+    assert (team.text(BRANCH, "note.txt"), git(place, "status", "--porcelain")) == (["mine"], "")
+    subjects = [mail.subject for mail in ticker.context.mailbox.inbox("you") if mail.type == "escalate"]
+    assert subjects == [f"{BRANCH} is checked out with changes, and stays behind"]
