@@ -33,6 +33,7 @@ from .branch import ensure_branch, keep, open_sprint
 from .gate import GateResult
 from .judging import Judging, gates_of
 from .sift import Rejected, sift
+from .signing import signed
 
 _MOST = 10_000  # commits of others that are looked at
 
@@ -127,6 +128,7 @@ def _judged(  # noqa: PLR0917 - the whole of a tick's knowledge
     woven = weave(context.git, tip, submissions)
     gates = gates_of(context)
     if not gates or not woven.landed:
+        woven = signed(context.git, woven, context.settings.weaver.sign)
         return Integration(sprint, state.tick, woven, dangling=_dangling(context, woven))
 
     if at_once and (certain := _certain(context.git, woven)):
@@ -142,9 +144,10 @@ def _judged(  # noqa: PLR0917 - the whole of a tick's knowledge
 
     _kept(context, sprint, woven)
     outcome = sift(context.git, woven, submissions, gates, judging, state.judged, again, stop)
+    woven = _kept(context, sprint, signed(context.git, outcome.woven, context.settings.weaver.sign))
     return Integration(
-        sprint, state.tick, outcome.woven, outcome.rejected, outcome.verdicts, outcome.red_before, outcome.unsteady,
-        _dangling(context, outcome.woven),
+        sprint, state.tick, woven, outcome.rejected, outcome.verdicts, outcome.red_before, outcome.unsteady,
+        _dangling(context, woven),
     )  # fmt: skip
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 
-from .test_scheduler import CLEAN, Project, project
+from .test_scheduler import CLEAN, NAMES, Project, project
 from .test_surroundings import alone
 
 __all__ = ["project"]
@@ -126,3 +128,76 @@ def test_a_bare_repository_is_woven_by_hand_and_what_is_held_is_approved_by_name
     bare.ok(*words, "--branch", "each", "--approve", "all")
     landed = [bare.git("ls-tree", "-r", "--name-only", branch).count(".github") for branch in ("one", "both", "each")]
     assert landed == [1, 2, 2]
+
+
+# -- line endings, worktrees, ids
+
+
+def test_only_what_its_user_changed_is_said_to_be_not_committed(project):
+    """Not files whose time is new, with line endings that git converts."""
+    alone(project)
+    project.git("config", "core.autocrlf", "true")
+    (project.folder / "crlf.txt").write_bytes(b"one\r\ntwo\r\n")
+    project.git("add", "crlf.txt")
+    project.git("commit", "--quiet", "-m", "Add a file")
+    os.utime(project.folder / "crlf.txt", (1_000_000_000, 1_000_000_000))
+    assert "not committed" not in project.run("scheduler", "sprint").stderr
+    (project.folder / "list.txt").write_text("changed\n")
+    assert "changes to 1 file are not committed" in project.run("scheduler", "sprint").stderr
+
+
+def test_all_that_a_team_does_is_done_in_a_repository_with_sha256_ids(project, tmp_path):
+    """Runs, a conflict, a gate, landing, a dispatch and a weave by hand; no id of other length is written anywhere."""
+    shutil.rmtree(project.folder / ".git")
+    project.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+    project.git("add", "list.txt")
+    project.git("commit", "--quiet", "-m", "Begin")
+    script = (
+        "cat > /dev/null; sed -i '1s/.*/{persona} was first, in attempt {attempt}/' list.txt; rm -rf .team/run/conflict"
+    )
+    project.agent(script, '[gates.ok]\ncommand = ["true"]\n')
+    done = project.document("sprint", "--set", "sprint.max_attempts=1", code=4)
+    assert done["conflicts"] >= 1
+    assert len(done["landed"]) >= 1
+    project.ok("scheduler", "land", "1")
+    assert len(project.git("rev-parse", "main")) == 64
+    assert "was first" in project.git("show", "main:list.txt")
+    project.agent("cat > /dev/null; echo {persona} > {persona}.txt")
+    (tmp_path / "tasks.json").write_text('{"tasks": [{"task_id": "a", "agent": "ann"}]}')
+    assert json.loads(project.ok("team", "dispatch", str(tmp_path / "tasks.json")))["status"] == "success"
+    project.git("diff", f"--output={tmp_path / 'own.patch'}", "main~1", "main")
+    project.ok("scheduler", "weave", "--base", "main~1", str(tmp_path / "own.patch"))
+    project.git("fsck", "--strict")
+    assert not re.search(rb"[^0-9a-f]0{40}[^0-9a-f]", project.log())
+
+
+# -- signatures
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+def test_what_lands_is_signed_where_git_asks_for_it_and_else_a_mail_says_that_it_is_not(project, tmp_path):
+    """With a key of ssh; without one the commits land all the same, and one mail has git's own words."""
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    (tmp_path / "allowed").write_text(f"ada@example.org {key.with_suffix('.pub').read_text()}")
+    for name, value in {"commit.gpgSign": "true", "gpg.format": "ssh", "user.signingKey": str(key)}.items():
+        project.git("config", name, value)
+    project.git("config", "gpg.ssh.allowedSignersFile", str(tmp_path / "allowed"))
+    project.agent(more='[gates.ok]\ncommand = ["true"]\n')
+
+    assert sorted(project.document("sprint")["landed"]) == [*NAMES]
+
+    signers = sorted(project.git("log", "--format=%G? %GS %an %cn", "main..team/sprint-1").splitlines())
+    assert signers == [f"G ada@example.org {name} weaver" for name in NAMES]
+    landed = [event["data"]["commit"] for event in project.events("patch.landed")]
+    assert landed == project.git("rev-list", "--reverse", "main..team/sprint-1").split()
+    project.git("fsck", "--strict", "team/sprint-1")
+
+    key.unlink()
+    key.with_suffix(".pub").unlink()
+    assert sorted(project.document("sprint")["landed"]) == [*NAMES]
+    assert {*project.git("log", "--format=%G?", "team/sprint-1..team/sprint-2").split()} <= {"N"}
+    (mail,) = [e for e in project.events("mail.sent") if "unsigned" in e["data"].get("subject", e.get("subject", ""))]
+    assert "git commit-tree -S" in json.dumps(mail)
+    (told,) = [e["data"]["unsigned"] for e in project.events("weave.done") if "unsigned" in e["data"]]
+    assert str(key) in told
