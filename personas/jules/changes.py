@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...mail.errors import TeamMailError
@@ -151,7 +151,9 @@ class _Scratch:
 
     def lay(self, tree: str) -> None:
         """Have the workspace hold the files of a tree; those that git does not track stay. Raises GitError."""
-        git = self._git.using(index=self._folder / "laid", work_tree=self._workspace)
+        git = self._clone.using(index=self._folder / "laid", work_tree=self._workspace)  # its filters apply
+        borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self._folder / "objects")}
+        git = replace(git, settings={**git.settings, **borrowed})
         if (merged := self._workspace / MERGED).exists():  # of a conflict of its earlier patch, which is made anew
             git("apply", "-R", "--allow-empty", str(merged), cwd=self._workspace)
         git("read-tree", self.head, cwd=self._workspace)
