@@ -9,9 +9,11 @@ from team_mail.mail.errors import UsageError
 from team_mail.personas.jules.fake import FakeJules, Play
 from team_mail.personas.jules.record import Record, Records
 from team_mail.scheduler.errors import NotReady, SettingsError
+from team_mail.team.api import agents
 from team_mail.team.api.outside import jules as api
 from team_mail.team.commands.team import app
 from team_mail.team.open import open_team
+from team_mail.team.show import agents as show
 from typer.testing import CliRunner
 
 KEY = "AIza-of-nobody"
@@ -66,6 +68,14 @@ def test_the_commands_do_what_the_functions_do(team, jules, monkeypatch):
     assert [each["text"] for each in document["activities"] if each["kind"] == "agentMessaged"] == [r"Do\x1bne."]
 
 
+def test_a_team_of_jules_is_told_what_comes_next(team, jules):
+    """There is nothing to try elsewhere, and nothing to install."""
+    team.context({}, f'[team]\nagent = "jules"\n{team.settings}')
+    seen = agents.doctor(team.home)
+    assert ("[agents.jules]", "it can be started") in [(each.what, each.text) for each in seen.checks]
+    assert [*show.diagnosis(seen)][-1] == "next: scheduler --dry-run   shows what a sprint would do"
+
+
 def test_what_cannot_be_done_says_what_to_do(team, jules, monkeypatch):
     """No agent of the kind, no key, a name that is none; and a run of the team creates nothing."""
     with pytest.raises(NotReady, match=r'no agent of kind "jules" in team.toml; add \[agents.jules\]'):
@@ -78,6 +88,8 @@ def test_what_cannot_be_done_says_what_to_do(team, jules, monkeypatch):
     with pytest.raises(UsageError, match="no API key of Jules: set JULES_API_KEY"):
         api.look(context, "1")
     assert open_team(team.home, {}).agents["jules"].trouble().startswith("agent jules: JULES_API_KEY is not set")
+    with pytest.raises(UsageError, match="nothing to try here; `team jules status` shows whether its key works"):
+        agents.candidates(team.home, "jules")
     monkeypatch.setenv("TEAM_RUN", "ed8b5a3e-0000-8000-8000-000000000000")
     for act in (api.create, api.send, api.approve):
         with pytest.raises(UsageError, match=f"`team jules {act.__name__}` can only be used by a person"):
