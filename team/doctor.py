@@ -47,10 +47,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All checks, and the agent that could be tried next; None if there is none."""
+    """All checks, and the agent that could be tried next; None if there is none.
+
+    `starts` tells that an agent of the team can be started that cannot be tried elsewhere.
+    """
 
     checks: tuple[Check, ...]
     agent: str | None
+    starts: bool = False
 
     @property
     def healthy(self) -> bool:
@@ -81,7 +85,9 @@ def examine(home: Path | None) -> Diagnosis:
     checks += _team(context)
     used = _used(context)
     checks += [each for name in used for each in _agent(context, name)]
-    return Diagnosis(tuple(checks), next((name for name in used if not _troubles(context, name)), first))
+    fine = [name for name in used if not _troubles(context, name)]
+    commands = [name for name in fine if context.settings.agents[name].command]  # others cannot be tried elsewhere
+    return Diagnosis(tuple(checks), next(iter(commands), None if fine else first), starts=bool(fine))
 
 
 def _git() -> Check:

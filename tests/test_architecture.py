@@ -236,6 +236,7 @@ ARROWS = {
         "team.trial",
         "team.work",
     },
+    "team.api.outside": {"team.open"},
     "team.checks": {"team.place"},
     "team.cleaning": {"team.dispatcher"},
     "team.commands": {

@@ -130,6 +130,17 @@ echo Done.
 END
 printf '[team]\nagent = "mine"\n[agents.mine]\ncommand = ["bash", "%s"]\n' "$PWD/agent.sh" > .team/team.toml
 """
+# The fake of Jules, which ends with the shell.
+_JULES = r"""mkdir .team && printf 'a\nb\n' > list.txt
+git init --quiet --initial-branch=main . && git add list.txt && git commit --quiet --message Begin
+sed 's/b/bee/' list.txt > new.txt && git diff --no-index list.txt new.txt | sed 's/new.txt/list.txt/' > change.patch
+python -m team_mail.personas.jules.fake --patch change.patch --ask "Which of both?" > fake.txt 2>&1 < /dev/null &
+trap "kill $!" EXIT
+until grep --quiet url fake.txt; do sleep 0.05; done
+export JULES_API_KEY=test-key
+printf '[agents.jules]\nkind = "jules"\nsource = "acme/shop"\nplan = "human"\n' > .team/team.toml
+grep url fake.txt >> .team/team.toml
+"""
 # Files that a document shows, by the names of their blocks; its session finds them committed.
 FILES = {"settings": ".team/team.toml", "reviewer": ".team/personas/cipher.md", "agent": "agent.sh"}
 
@@ -146,6 +157,7 @@ SCENES = {
     "agents.md": (_MUTE, ""),
     "claims.md": (f"{_REPOSITORY} && mkdir .team", ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
+    "jules.md": (_JULES, ""),
     "mail.md": ("", ""),
     "notify.md": (f"{_REPOSITORY} && {_files('notify.md')}", ""),
     "personas.md": (_REPOSITORY, ""),

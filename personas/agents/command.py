@@ -29,7 +29,7 @@ from .sandbox import Sandbox
 from .stream import read_stream
 from .verdict import BadExit, failed, verdict
 
-PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port")
+PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port", "timeout")
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 _MIN_SECRET = 4  # characters; masking a shorter value would mangle ordinary words
 _MAX_ARGUMENT = 128 << 10  # bytes that Linux accepts as one argument, the terminating NUL included
@@ -151,6 +151,7 @@ class CommandAgent:
             "workspace": str(job.workspace),
             "slot": str(job.slot),
             "port": str(job.port),
+            "timeout": f"{job.timeout:g}",
         }
         return filled(word, values)
 

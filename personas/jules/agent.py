@@ -51,7 +51,8 @@ def jules_agent(
     name: str, orders: Orders, env_file: Path | None = None, limits: RunLimits | None = None
 ) -> JulesAgent:  # fmt: skip
     """Return the agent whose sessions follow these orders."""
-    words = (sys.executable, *_PROGRAM, "--orders", json.dumps(asdict(orders)), "--sprint", "{sprint}", "{prompt_file}")
+    own = ("--sprint", "{sprint}", "--timeout", "{timeout}", "{prompt_file}")
+    words = (sys.executable, *_PROGRAM, "--orders", json.dumps(asdict(orders)), *own)
     return JulesAgent(name, words, "file", (VARIABLE,), env_file, limits or RunLimits())
 
 

@@ -10,10 +10,13 @@ import os
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...mail.errors import TeamMailError
+from ...mail.home import RUN_FOLDER
 from ...mail.render import line
 from ..errors import GitError
 from ..git import Git, find_repository
@@ -40,8 +43,7 @@ class Clone:
 
     def take(self, change: ChangeSet) -> str:
         """Make a change; return the commit that it is a change of. Raises ChangeRefused."""
-        with tempfile.TemporaryDirectory(prefix="jules-") as folder:
-            scratch = _Scratch(self.workspace, Path(folder))
+        with self._scratch() as scratch:
             base = self._base(scratch, change.base)
             if scratch.has(base, here=True):
                 scratch.lay(scratch.applied(base, change.patch))
@@ -53,12 +55,17 @@ class Clone:
         """Make the change of a pull request; return the commit that it is a change of. Raises ChangeRefused."""
         if not (match := _NUMBER.search(url)):
             raise ChangeRefused(f"{line(url)} is no address of a pull request; take its change by hand")
-        with tempfile.TemporaryDirectory(prefix="jules-") as folder:
-            scratch = _Scratch(self.workspace, Path(folder))
+        with self._scratch() as scratch:
             scratch.fetch(self.remote, f"refs/pull/{match[1]}/head")
             base = scratch.common()
             scratch.lay(scratch.tree(_FETCHED))
             return base
+
+    @contextmanager
+    def _scratch(self) -> Generator[_Scratch]:
+        """Make a repository in the workspace, whose limit of room holds for a change that unpacks to gigabytes, too."""
+        with tempfile.TemporaryDirectory(prefix="jules-", dir=self.workspace / RUN_FOLDER) as folder:
+            yield _Scratch(self.workspace, Path(folder))
 
     def _base(self, scratch: _Scratch, base: str) -> str:
         """Return the commit that a change set applies to, which is fetched if it is not here."""
@@ -151,7 +158,9 @@ class _Scratch:
 
     def lay(self, tree: str) -> None:
         """Have the workspace hold the files of a tree; those that git does not track stay. Raises GitError."""
-        git = self._git.using(index=self._folder / "laid", work_tree=self._workspace)
+        git = self._clone.using(index=self._folder / "laid", work_tree=self._workspace)  # its filters apply
+        borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self._folder / "objects")}
+        git = replace(git, settings={**git.settings, **borrowed})
         if (merged := self._workspace / MERGED).exists():  # of a conflict of its earlier patch, which is made anew
             git("apply", "-R", "--allow-empty", str(merged), cwd=self._workspace)
         git("read-tree", self.head, cwd=self._workspace)

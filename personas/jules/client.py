@@ -23,7 +23,7 @@ _MOST_PAGES = 1000
 _TRIES = 8  # of a request: about two minutes
 _SESSION = re.compile(r"(?:https://jules\.google\.com/sessions?/|sessions/)?([\w-]{1,200})/?", re.ASCII)
 _BURST = "could not get source"  # what Jules says of a create among too many others, as of a source it does not know
-_NOT_FOUND = 404
+NOT_FOUND = 404
 Done = Callable[[], dict[str, Any] | None]
 
 
@@ -98,7 +98,7 @@ class JulesClient:
         try:
             yield from self._pages(f"/sessions/{session_id(session)}/activities", "activities", None)
         except ServiceError as error:
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
 
     def _pages(self, path: str, name: str, most: int | None) -> Iterator[dict[str, Any]]:

@@ -198,6 +198,10 @@ class FakeJules:
         """Have a session go on in another way."""
         self._sessions[session].play = play
 
+    def delete(self, session: str) -> None:
+        """Delete a session, as its user would on the web page."""
+        del self._sessions[session]
+
     def approve(self, session: str) -> None:
         """Approve the plan of a session, as its user would."""
         self._sessions[session].approved = True

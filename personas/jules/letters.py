@@ -45,11 +45,12 @@ Any other reply goes to Jules, which then changes its plan.
 
 
 class Reply(NamedTuple):
-    """A mail for Jules: its number, what goes to Jules, and its type."""
+    """A mail for Jules: its number, what goes to Jules, its type, and who sent it, as far as that is verified."""
 
     seq: int
     body: str
     type: str
+    sender: str
 
     @property
     def approves(self) -> bool:
@@ -113,16 +114,20 @@ class Letters:
                 yield number
 
     def _given(self, number: str) -> Iterator[Reply]:
-        """Yield a mail that the run was given: a reply as it was written, any other with its sender and subject."""
-        for raw in self._team_mail("read", number, "--peek", "--json"):
-            reply = _reply(raw)
-            head = f"Mail from {raw.get('sender')}: {raw.get('subject')}\n\n"
-            yield reply if raw.get("reply_to") else reply._replace(body=head + reply.body)
+        yield from map(self._reply, self._team_mail("read", number, "--peek", "--json"))
 
     def _since(self, number: str) -> Iterator[Reply]:
         for raw in self._team_mail("thread", number, "--json"):
             if raw.get("sender") != self.persona and not raw.get("read") and str(raw.get("seq")) != number:
-                yield _reply(raw)
+                yield self._reply(raw)
+
+    def _reply(self, raw: dict[str, Any]) -> Reply:
+        """Read a mail: an answer of whoever is asked as it was written, any other with its sender and subject."""
+        claimed = str(raw.get("sender"))
+        sender, body = claimed if raw.get("verified") else "", str(raw.get("body") or "")
+        if not raw.get("reply_to") or sender != self.whom:
+            body = f"Mail from {claimed}{'' if sender else ' (unverified)'}: {raw.get('subject')}\n\n{body}"
+        return Reply(int(raw["seq"]), body, str(raw.get("type") or ""), sender)
 
     def _team_mail(self, *words: str) -> list[dict[str, Any]]:
         """Run a command of the run's own team-mail; return its JSON, nothing if it fails: it is asked again."""
@@ -141,10 +146,6 @@ def given_mail(workspace: Path) -> list[str]:
     """Return the numbers of the mail that a run was given, which stands in its prompt as well."""
     names = (name.removesuffix(".md") for name in RunFolder(workspace).names("inbox"))
     return sorted((name for name in names if name.isdecimal()), key=int)
-
-
-def _reply(raw: dict[str, Any]) -> Reply:
-    return Reply(int(raw["seq"]), str(raw.get("body") or ""), str(raw.get("type") or ""))
 
 
 def _first(text: str) -> str:

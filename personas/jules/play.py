@@ -18,10 +18,11 @@ from typing import Any
 
 from ...mail.clock import Clock, SystemClock, rfc3339
 from ...mail.errors import TeamMailError
+from ..errors import ServiceError
 from ..running.folder import RunFolder
 from ..running.process import read_report
 from .changes import ChangeRefused, Clone, address_of
-from .client import JulesClient
+from .client import NOT_FOUND, JulesClient
 from .letters import Letters, Reply, given_mail
 from .orders import AUTO_CREATE_PR, CHANGED, HUMAN, RESULT, VARIABLE, Orders
 from .record import SENDING, SENT, Record, Records
@@ -43,10 +44,14 @@ TRIES = 12  # of a request: about four minutes, as a run is long
 _LISTED = 300  # sessions among which one is looked for whose create was not answered
 _TITLE = 60
 _PREAMBLE = """\
-You work in a clone of your own of the repository, on the branch that you were given. What follows was written for a
-teammate who works beside a program: the command `team-mail` and the folder `.team` are not there for you. Whatever you
-would mail, say as a message: it is passed on to `{whom}`, and you get the answer here. End with your change in place,
-and neither commit it to another branch nor push it.
+What follows was written for a teammate who works in a folder beside the program `team-mail`. You work in a clone of
+your own, so read it with these changes, which come first:
+
+- `team-mail` and the folder `.team` are not there. Whatever you would mail or ask, say as a message: `{whom}` gets it
+  as mail, and the answer comes to you here.
+- Your files are those of the branch `{branch}` as it was pushed. What is said to have landed since, or to be merged
+  into your files already, is not there: make your change so that it fits what the text shows.
+- End with your change in place. Do not push it, and do not commit it to another branch.
 
 """
 
@@ -113,7 +118,12 @@ class Player:
             if raw is None:
                 return None
             record = self._answered(record, raw)
-        session = read_session(self.client.get_session(record.session))
+        try:
+            session = read_session(self.client.get_session(record.session))
+        except ServiceError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return None  # somebody deleted it
         reported = record.run != self.place.run and has_ended(self.place.home / "runs" / record.run)
         age = record.age(self.clock.now())
         if not goes_on(record, session, age, self.orders.patience, reported=reported):
@@ -136,10 +146,14 @@ class Player:
         context = {"source": orders.source, "githubRepoContext": {"startingBranch": orders.branch}}
         with self.records.place(orders.creates, self.clock):
             raw = self.client.create_session(
-                _PREAMBLE.format(whom=orders.whom) + self.prompt, title, context, orders.plan == HUMAN,
+                self._whole_prompt, title, context, orders.plan == HUMAN,
                 AUTO_CREATE_PR if orders.pull_request else None, done=lambda: self._listed(mark),
             )  # fmt: skip
             return self._answered(record, raw)
+
+    @property
+    def _whole_prompt(self) -> str:
+        return _PREAMBLE.format(whom=self.orders.whom, branch=self.orders.branch) + self.prompt
 
     def _answered(self, record: Record, raw: Mapping[str, Any]) -> Record:
         session = read_session(raw)
@@ -213,7 +227,7 @@ class _Following:
             self._letters.mark_read(reply)
 
     def _say(self, session: Session, reply: Reply) -> None:
-        if session.state == PLAN and reply.approves:
+        if session.state == PLAN and reply.approves and reply.sender == self._orders.whom:
             self._client.approve_plan(session.id, done=self._approved)
         else:
             self._client.send_message(session.id, reply.body, done=lambda: self._heard(reply.body))
@@ -281,6 +295,7 @@ def _read_words(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Play a run by a session of Jules.")
     parser.add_argument("--orders", required=True, help="the settings, as JSON")
     parser.add_argument("--sprint", default="0")
+    parser.add_argument("--timeout", type=float, default=0.0, help="of this run, in seconds")
     parser.add_argument("prompt", type=Path)
     return parser.parse_args(words)
 
@@ -289,6 +304,7 @@ def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.env
     """Play the run that the words and the environment describe; return its exit code."""
     given = _read_words(sys.argv[1:] if words is None else words)
     orders, key, stream = Orders(**json.loads(given.orders)), environ.get(VARIABLE, ""), Stream()
+    orders = replace(orders, patience=max(orders.patience, given.timeout))  # of a persona, which may have longer
     try:
         client = JulesClient(key, url=orders.url, tries=TRIES)
         prompt = given.prompt.read_text(errors="replace")

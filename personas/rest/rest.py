@@ -26,6 +26,7 @@ from ..errors import ServiceError
 AGAIN = frozenset({429, 500, 502, 503, 504})  # a service that answers so may answer otherwise the next time
 NO_ANSWER = 0  # the status of a request without an answer
 LONGEST = 64 << 20  # bytes of an answer
+_PIECE = 1 << 16  # bytes
 _MOST_SAID = 300  # characters of an answer that an error repeats
 _FIRST, _MOST = 1.0, 30.0  # seconds between two tries
 
@@ -117,12 +118,21 @@ class Rest:
         request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)  # noqa: S310 - see above
         try:
             with _opener(self.url).open(request, timeout=self.limit) as response:
-                return self._read(response.read(LONGEST + 1))
+                return self._read(self._body(response))
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refused(error) from None
         except (OSError, http.client.HTTPException) as error:
             raise ServiceError(f"{self.service} gave no answer: {self._safe(_reason(error))}") from None
+
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
+        """Read an answer, as far as it is not too long, and does not come drop by drop. Raises OSError."""
+        data, until = b"", self.clock.monotonic() + self.limit
+        while len(data) <= LONGEST and (more := response.read1(_PIECE)):
+            data += more
+            if self.clock.monotonic() > until:
+                raise TimeoutError
+        return data
 
     def _read(self, data: bytes) -> dict[str, Any]:
         if len(data) > LONGEST:

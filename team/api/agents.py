@@ -123,7 +123,8 @@ def _candidate(name: str, table: AgentSettings, home: Path | None, root: str | N
     Raises UsageError for an agent that is no command.
     """
     if not table.command:
-        raise UsageError(f"agent {name} is no command, so that there is nothing to try")
+        instead = "; `team jules status` shows whether its key works" if table.kind == "jules" else ""
+        raise UsageError(f"agent {name} is no command, so that there is nothing to try here{instead}")
     state = agent_state(name, table, root)
     program, *words = table.command
     own = (home.parent / program) if home and "/" in program and not program.startswith("/") else None

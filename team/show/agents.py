@@ -18,6 +18,8 @@ def diagnosis(seen: Diagnosis) -> Iterator[str]:
     yield ""
     if seen.agent:
         yield f"next: team try {line(seen.agent)}   one small run shows whether it works here"
+    elif seen.starts:
+        yield "next: scheduler --dry-run   shows what a sprint would do"
     else:
         yield "next: install an agent, or name a command in team.toml"
 

@@ -101,6 +101,8 @@ def test_a_session_is_asked_answered_and_landed_whoever_leads_the_team(tmp_path)
         assert (plan["sender"], plan["type"]) == ("ann", "question")
         assert "| 1. Look\n| 2. Change it: and test" in plan["body"]
 
+        aside = ("--thread", str(plan["seq"]), "--subject", "Plan", "--body", "approve")  # of one who is not asked
+        shop.ok("team-mail", "send", "--from", "bob", "--to", "ann", *aside)
         shop.reply(plan, "approve")
         second = shop.start("scheduler", "sprint")
         question = shop.mail_of("ann")
@@ -115,7 +117,7 @@ def test_a_session_is_asked_answered_and_landed_whoever_leads_the_team(tmp_path)
     (ann,) = (name for name, body in jules.sessions.items() if body["title"].startswith("ann"))
     assert (ends["ann"]["status"], ends["ann"]["detail"]) == ("ok", f"exit 0; session {ann} completed")
     assert len(jules.sessions) == 2
-    assert jules.said(ann) == ["The second"]
+    assert jules.said(ann) == ["Mail from bob: Plan\n\napprove", "The second"]
     assert shop.git("show", "team/sprint-1:list.txt") == "zero\na\nbee"
     assert ends["bob"]["status"] == "timeout"
     assert "is IN_PROGRESS: https://jules.google.com/session/" in ends["bob"]["detail"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from team_mail.personas.rest.rest import Rest, pauses_of
 
 from ...samples import examples
 
+KEY = "AIza-secret"
 SOURCE = {"source": "sources/github/acme/shop", "githubRepoContext": {"startingBranch": "main"}}
 JSON = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just([None, {"gitPatch": [1]}])
 WORDS = [
@@ -29,13 +33,13 @@ WORDS = [
 def jules():
     """A fake whose sessions ask something, and come to a change."""
     with FakeJules(
-        Play(patch="--- a/x\n+++ b/x\n", base="c0ffee", asks="Which\x1b[31m?", says="Done."), key="k"
+        Play(patch="--- a/x\n+++ b/x\n", base="c0ffee", asks="Which\x1b[31m?", says="Done."), key=KEY
     ) as fake:
         yield fake
 
 
 def client(jules, **more):
-    return JulesClient("k", url=jules.url, clock=ManualClock(), **more)
+    return JulesClient(KEY, url=jules.url, clock=ManualClock(), **more)
 
 
 def test_a_session_is_created_approved_answered_and_read_to_its_end(jules):
@@ -92,7 +96,7 @@ def test_a_busy_service_is_asked_again_ever_more_rarely(jules, faults, waited, r
     """1, 2, 4 … seconds and never more than 30; what is wrong with a request is told at once."""
     assert list(pauses_of(9)) == [1, 2, 4, 8, 16, 30, 30, 30]
     clock, jules.faults = ManualClock(), [*faults]
-    own = JulesClient("k", url=jules.url, tries=3, clock=clock)
+    own = JulesClient(KEY, url=jules.url, tries=3, clock=clock)
     if refusal:
         with pytest.raises(ServiceError, match=refusal):
             own.create_session("Mend it")
@@ -103,7 +107,7 @@ def test_a_busy_service_is_asked_again_ever_more_rarely(jules, faults, waited, r
 
 def test_a_burst_of_creates_fails_with_a_misleading_word_and_is_tried_again():
     """Ten at once: what the service refuses then is no wrong source."""
-    with FakeJules(key="k", create_takes=0.1) as jules, ThreadPoolExecutor(10) as pool:
+    with FakeJules(key=KEY, create_takes=0.1) as jules, ThreadPoolExecutor(10) as pool:
         once = [pool.submit(client(jules, tries=1).create_session, "x", "", SOURCE) for _ in range(10)]
         refused = [str(each.exception()) for each in once if each.exception()]
         assert len(jules.sessions) + len(refused) == 10
@@ -128,6 +132,26 @@ def test_the_key_is_in_no_error_and_goes_nowhere_else(jules):
         JulesClient("")
     with pytest.raises(ServiceError, match="Jules gave no answer: Connection refused"):
         JulesClient(key, url="http://127.0.0.1:9/v1alpha", tries=1).get_session("1")
+
+
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for():
+    """Whatever a server does, a request ends in time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+                while not over.wait(0.02):
+                    connection.sendall(b" ")
+
+        over, thread = threading.Event(), threading.Thread(target=drip)
+        thread.start()
+        slow = JulesClient(KEY, url=f"http://127.0.0.1:{server.getsockname()[1]}/v1alpha", tries=1, limit=0.1)
+        with pytest.raises(ServiceError, match="Jules gave no answer: it took too long"):
+            slow.get_session("1")
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("name", ["12", "sessions/12", "https://jules.google.com/session/12", " 12 "])

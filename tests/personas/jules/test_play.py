@@ -222,6 +222,18 @@ def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(sc
     assert scene.record.run == second.place.run
 
 
+def test_a_session_that_was_deleted_is_replaced(scene):
+    """As its run cannot go on with it, whatever the record says."""
+    with FakeJules(Play(end="stuck"), key=KEY) as jules:
+        with pytest.raises(Cut):
+            scene.player(jules, clock=Cutting(2)).play()
+        gone = scene.record.session
+        jules.delete(gone)
+        jules.play = Play(says="Done.")
+        assert scene.player(jules).play() == 0
+    assert scene.record.earlier == (gone,)
+
+
 def test_a_session_that_is_stuck_is_given_up_for_another(scene):
     """Once it has been at work for longer than a run may take."""
     with FakeJules(Play(end="stuck"), key=KEY) as jules:
