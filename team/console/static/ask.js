@@ -248,7 +248,7 @@ if ($("ask")) {
       fill(JSON.parse(box.dataset.rows).map((row) => ({ ...row, prompt: row.prompt.replace(/\$\{([\w-]+)\}/g, (whole, name) => values[name] ?? whole) })));
     };
   }
-  addRow();
+  addRow({ prompt: rows.dataset.prompt });
   number();
 }
 $("stop-all").onclick = () => act("/stop", $("live-error"));
