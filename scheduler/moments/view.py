@@ -16,7 +16,7 @@ from ...mail.render import line
 from ...personas.running.process import read_usage
 from ..context import Context
 from ..errors import NoSuchRun, NotReady
-from ..kinds import Kind, PatchStatus, RunStatus
+from ..kinds import Kind, RunStatus
 from ..limits.budget import amount_used, used_text
 from ..state.facts import Fact, Patch, Run, Sprint
 from ..state.fold import fold
@@ -96,7 +96,7 @@ def _patch(patch: Patch) -> dict[str, Any]:
     return {
         "run": patch.run, "persona": patch.persona, "status": patch.status, "tick": patch.tick, "seq": patch.seq,
         "files": [*patch.files], "size": patch.size, "commit": patch.commit,
-        "why": "" if patch.status == PatchStatus.CONFLICTED else patch.why,
+        "why": patch.why,
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from ..state.form import counts
 class Firing:
     """One time at which a schedule was carried out: which one was `at` hand, and who does it.
 
-    `id` is that of its event. `outcome` is None until it has ended.
+    `id` is that of its event. `outcome` is None until it has ended; `dispatch` or `sprint` is what it was.
     """
 
     id: str
@@ -33,6 +33,8 @@ class Firing:
     supervisor: Mapping[str, Any] = field(default_factory=dict[str, Any])
     outcome: str | None = None
     why: str = ""
+    dispatch: str | None = None
+    sprint: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,12 @@ def _missed(record: Record, fact: Fact) -> Record:
 def _ended(record: Record, fact: Fact) -> Record:
     if record.last is None or record.last.id != fact.ref:
         return record
-    return replace(record, last=replace(record.last, outcome=str(fact.data["outcome"]), why=str(fact.data["why"])))
+    data = fact.data
+    ended = replace(
+        record.last, outcome=str(data["outcome"]), why=str(data["why"]), dispatch=data.get("dispatch"),
+        sprint=data.get("sprint"),
+    )  # fmt: skip
+    return replace(record, last=ended)
 
 
 def _paused(record: Record, fact: Fact) -> Record:

@@ -66,6 +66,7 @@ class Planned:
             "due": self.due.fire and rfc3339(self.due.fire), "missed": record.missed if record else 0,
             "last": last and {
                 "at": rfc3339(last.at), "fired": rfc3339(last.fired), "outcome": last.outcome, "why": last.why,
+                "dispatch": last.dispatch, "sprint": last.sprint,
             },
         }  # fmt: skip
 

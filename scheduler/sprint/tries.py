@@ -94,7 +94,7 @@ class Tries:
         """Return why the persona makes no progress: the same conflict or refusal twice in a row."""
         decided = [patch for patch in self.patches(persona) if patch.tick]
         last = decided[-2:]
-        if len(last) < 2 or last[0].why != last[1].why or last[0].status != last[1].status:  # noqa: PLR2004
+        if len(last) < 2 or len({(each.status, each.signature or each.why) for each in last}) > 1:  # noqa: PLR2004
             return None
         words: dict[str, str] = {PatchStatus.CONFLICTED: "conflict", PatchStatus.REFUSED: "refusal"}
         return f"no progress: the same {words[last[0].status]} twice in a row" if last[0].status in words else None

@@ -85,6 +85,7 @@ class Patch:
     """What a run changed. `status` is a `PatchStatus`; `tick` is the tick that decided it, 0 before any did.
 
     `approvals` are the codes of all approvals on record, and `approved` is set once one is verified, see `ApprovalKey`.
+    `signature` is that of its conflict, by which the same one is known again.
     """
 
     run: str
@@ -101,6 +102,7 @@ class Patch:
     tick: int = 0
     commit: str | None = None
     why: str = ""
+    signature: str = ""
     approved: bool = False
     approvals: tuple[str, ...] = ()
 

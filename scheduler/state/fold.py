@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
+from ...mail.render import listed
 from ...personas.spending.usage import usage_of
 from ..kinds import Kind, PatchStatus, RunStatus
 from ..needs import matter_of
@@ -186,10 +187,13 @@ class Fold:
 
     def _decide(self, fact: Fact, commit: str | None = None, status: PatchStatus | None = None) -> None:
         if patch := self.patches.get(str(fact.ref)):
-            why, tick = fact.data.get("signature") or fact.data.get("why", ""), fact.data["tick"]
+            status, data = status or _DECISIONS[fact.kind], fact.data
+            why = _of_conflict(data) if status == PatchStatus.CONFLICTED else data.get("why", "")
             own = self.sprints[-1].number if self.sprints else patch.sprint
-            status = status or _DECISIONS[fact.kind]
-            self.patches[patch.run] = replace(patch, why=why, tick=tick, sprint=own, status=status, commit=commit)
+            self.patches[patch.run] = replace(
+                patch, why=why, tick=data["tick"], sprint=own, status=status, commit=commit,
+                signature=data.get("signature", ""),
+            )  # fmt: skip
 
     def _patch_approved(self, fact: Fact) -> None:
         """Let a held patch wait for the weaver, with all codes that approve it: one may be forged, the next not."""
@@ -322,6 +326,12 @@ class Fold:
 def _passed(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return the agents that went before the one of a run and gave way, each with the reason."""
     return tuple((passed["agent"], passed["why"]) for passed in data.get("route", {}).get("passed", ()))
+
+
+def _of_conflict(data: Mapping[str, Any]) -> str:
+    """Say with what a patch conflicted, and in which files."""
+    files = listed([str(file) for file in data.get("files", ())])
+    return f"conflicts with what had landed before{f': {files}' if files else ''}"
 
 
 def _patch(run: Run, change: Mapping[str, Any], fact: Fact) -> Patch:

@@ -22,7 +22,7 @@ from .access.logins import Logins
 from .common.answer import answered, as_json, problem, read_asked
 from .common.console import Console
 from .common.route import Route, for_page
-from .guard.guard import CheckPeer, Guard, ScopeOf
+from .guard.guard import CheckPeer, Guard, ScopesOf
 from .guard.login import refused
 from .pages import page
 from .routes import ROUTES
@@ -56,17 +56,17 @@ def _pages(routes: Sequence[Route]) -> list[tuple[Route, str, str]]:
     return [(route, page.template, path) for route, page in pages for path in (page.path, *page.also)]
 
 
-def _scopes(routes: Sequence[Route]) -> ScopeOf:
-    """Return what tells the scope of a method and a path; what is no route, and so answers nothing, needs the least."""
-    every = [(route.method, route.path, None if route.is_open else route.scope) for route in routes]
-    every += [(route.method, path, route.scope) for route, _, path in _pages(routes)]
-    known = [(method, compile_path(path)[0], scope) for method, path, scope in every]
+def _scopes(routes: Sequence[Route]) -> ScopesOf:
+    """Return what tells the scopes of a method and a path; what is no route, and answers nothing, needs the least."""
+    every = [(route.method, route.path, route.scopes) for route in routes]
+    every += [(route.method, path, route.scopes) for route, _, path in _pages(routes)]
+    known = [(method, compile_path(path)[0], scopes) for method, path, scopes in every]
 
-    def scope_of(method: str, path: str) -> Scope | None:
+    def scopes_of(method: str, path: str) -> tuple[Scope, ...]:
         named = "GET" if method == "HEAD" else method
-        return next((scope for own, form, scope in known if own == named and form.match(path)), Scope.READ)
+        return next((scopes for own, form, scopes in known if own == named and form.match(path)), (Scope.READ,))
 
-    return scope_of
+    return scopes_of
 
 
 class _Static(StaticFiles):

@@ -61,10 +61,11 @@ def _operation(route: Route, body: Mapping[str, Any] | None) -> dict[str, Any]:
             str(route.status): {"description": "Done.", "content": {media: {}}},
             "default": {"description": "Refused, or failed.", "content": failed},
         },
-        "security": [] if route.is_open else [{"token": [route.scope]}, {"login": []}],
+        "security": [
+            *({"token": [scope]} for scope in route.scopes if scope != Scope.ACT),
+            *([] if route.is_open else [{"login": []}]),
+        ],
     }
-    if route.scope == Scope.ACT:
-        operation["security"] = [{"login": []}]
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation

@@ -203,11 +203,17 @@ ROUTES = (
         "POST", "/api/asks", "Start an ask that goes on whoever watches.", start, scope=Scope.CHAT, takes=AskMany,
         status=_ACCEPTED,
     ),
-    Route("GET", "/api/asks", "The last asks of who asks, the newest first.", listed),
-    Route("GET", "/api/asks/{id}", "An ask: who was asked what, and how far each has come.", shown),
-    Route("GET", "/api/asks/{id}/stream", "The events of an ask.", stream=stream, query=_TOOLS),
-    Route("POST", "/api/asks/{id}/stop", "End all runs of an ask.", stop, scope=Scope.ACT, status=_ACCEPTED),
-    Route("POST", "/api/asks/{id}/tasks/{task}/stop", _STOP, stop_task, scope=Scope.ACT, status=_ACCEPTED),
+    Route("GET", "/api/asks", "The last asks of who asks, the newest first.", listed, also=Scope.CHAT),
+    Route("GET", "/api/asks/{id}", "An ask: who was asked what, and how far each has come.", shown, also=Scope.CHAT),
+    Route("GET", "/api/asks/{id}/stream", "The events of an ask.", stream=stream, also=Scope.CHAT, query=_TOOLS),
+    Route(
+        "POST", "/api/asks/{id}/stop", "End all runs of an ask.", stop, scope=Scope.ACT, also=Scope.CHAT,
+        status=_ACCEPTED,
+    ),
+    Route(
+        "POST", "/api/asks/{id}/tasks/{task}/stop", _STOP, stop_task, scope=Scope.ACT, also=Scope.CHAT,
+        status=_ACCEPTED,
+    ),
     Route(
         "POST", "/api/asks/{id}/retry", "Try again what did not succeed in an ask.", retry, scope=Scope.CHAT,
         status=_ACCEPTED,

@@ -6,7 +6,7 @@ from typing import Any
 
 from ... import api
 from ..common.console import Console
-from ..common.route import Asked, Page, Route
+from ..common.route import Asked, Page, Route, Scope
 
 
 def health(console: Console, asked: Asked) -> dict[str, str]:
@@ -45,6 +45,12 @@ def personas(console: Console, asked: Asked) -> dict[str, Any]:
     }
 
 
+def clean(console: Console, asked: Asked) -> dict[str, Any]:
+    """Clean up what crashes and time left, as `team clean --json`."""
+    del asked
+    return api.team.clean(console.context.home).document()
+
+
 def roster(console: Console, asked: Asked) -> dict[str, Any]:
     """Return what `team personas --json` prints."""
     del asked
@@ -59,4 +65,6 @@ ROUTES = (
     Route("GET", "/api/head", "Where the log ends, and how many matters need a person.", head),
     Route("GET", "/api/personas", "The personas that may be asked.", personas),
     Route("GET", "/api/roster", "The roster: who plays whom, teams and channels.", roster),
-)
+    Route("POST", "/api/clean", "Put on record which runs and claims are over, and remove what they left.", clean,
+          scope=Scope.ACT),
+)  # fmt: skip

@@ -133,6 +133,7 @@ class Route:
 
     `answer` returns a value of JSON, in a thread of its own; or `stream` makes the response. `takes` is the model of
     the body, and `query` says what each variable of the query means. What `is_open` is answered without a login.
+    A program may have `also` instead of the scope, where the route shows and ends only what is its own.
     """
 
     method: str
@@ -141,11 +142,17 @@ class Route:
     answer: Answering | None = None
     stream: Streaming | None = None
     scope: Scope = Scope.READ
+    also: Scope | None = None
     takes: type[BaseModel] | None = None
     status: int = 200
     page: Page | None = None
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     is_open: bool = False
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes of which one is enough; none for what is answered without a login."""
+        return () if self.is_open else (self.scope, self.also) if self.also else (self.scope,)
 
     @property
     def changes(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 
@@ -43,21 +43,21 @@ _HEADERS = {
     "cache-control": "no-store",
 }
 CheckPeer = Callable[[Connection], str]
-ScopeOf = Callable[[str, str], Scope | None]
+ScopesOf = Callable[[str, str], tuple[Scope, ...]]
 
 
 class Guard:
     """Lets only those requests through that may be made, and says who makes them.
 
-    `check_peer` says why the process behind a connection may change nothing, "" if it may; `scope_of` which scope a
-    method and a path need, None for what anybody may ask.
+    `check_peer` says why the process behind a connection may change nothing, "" if it may; `scopes_of` of which scopes
+    a method and a path need one, none for what anybody may ask.
     """
 
-    def __init__(self, app: ASGIApp, console: Console, check_peer: CheckPeer, scope_of: ScopeOf) -> None:
+    def __init__(self, app: ASGIApp, console: Console, check_peer: CheckPeer, scopes_of: ScopesOf) -> None:
         self._app = app
         self._console = console
         self._check_peer = check_peer
-        self._scope_of = scope_of
+        self._scopes_of = scopes_of
         self._webhooks = Webhooks()
         self._tokens: Tokens | None = None
         self._known = ConsoleSettings()
@@ -95,7 +95,8 @@ class Guard:
         if scope["path"] == "/login":
             return await run_in_threadpool(logged_in, scope, self._console), b""
         scope["sender"], scope["caller"] = "", Caller(scopes=frozenset({Scope.READ}))
-        if scope["path"].startswith(_STATIC) or self._scope_of(scope["method"], scope["path"]) is None:
+        wanted = self._scopes_of(scope["method"], scope["path"])
+        if scope["path"].startswith(_STATIC) or not wanted:
             return self._app, await read_body(headers, receive)
         signed = "webhook-signature" in headers
         if not signed:
@@ -103,7 +104,7 @@ class Guard:
         body = await read_body(headers, receive)
         if signed:
             await run_in_threadpool(self._believe, scope, headers, settings, body)
-        _check_scope(scope["caller"], self._scope_of(scope["method"], scope["path"]) or Scope.READ)
+        _check_scope(scope["caller"], wanted)
         if scope["method"] not in _SAFE:
             await run_in_threadpool(self._check_change, scope)
         return self._app, body
@@ -158,12 +159,12 @@ class Guard:
             raise Refused(_FORBIDDEN, f"this is for people, and for programs outside of runs: {why}")
 
 
-def _check_scope(caller: Caller, wanted: Scope) -> None:
+def _check_scope(caller: Caller, wanted: Sequence[Scope]) -> None:
     """Refuse what a program may not ask for. Raises Refused."""
-    if wanted in caller.scopes:
+    if caller.scopes.intersection(wanted):
         return
-    if wanted in OF_PROGRAMS:
-        raise Refused(_FORBIDDEN, f"{caller.token} may not: its token has no scope {wanted}")
+    if named := [scope for scope in wanted if scope in OF_PROGRAMS]:
+        raise Refused(_FORBIDDEN, f"{caller.token} may not: its token has no scope {' or '.join(named)}")
     raise Refused(_FORBIDDEN, "only a person who has logged in may do that")
 
 

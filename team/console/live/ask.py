@@ -63,7 +63,11 @@ class Closing(NamedTuple):
 
 @dataclass
 class Part:
-    """What one persona of an ask does: its task, its name on the wire, what it was asked, and how far it has come."""
+    """What one persona of an ask does: its task, its name on the wire, what it was asked, and how far it has come.
+
+    `waits` is set until its run begins, and `place` is the last one that was told of it. An end that is not on record
+    `is_assumed`.
+    """
 
     task: str
     name: str
@@ -73,6 +77,9 @@ class Part:
     reader: RunReader | None = None
     run: str = ""
     attempts: int = 0
+    place: int = 0
+    waits: bool = True
+    is_assumed: bool = False
     status: str = ""
     answer: str = ""
     error: str = ""
@@ -89,7 +96,7 @@ class Ask:
     """An ask as its viewers see it. The hub's thread alone calls `step`; events may be added by any.
 
     `first` is the number of its first frame: an ask that was made anew from the log has other numbers than before.
-    One that another process carries out (`is_elsewhere`) is only what the log had of it at that moment.
+    One that another process carries out (`is_elsewhere`) is given what that puts on record, as it comes.
     `asked` is a digest of its request, "" for one that was started before there were any.
     """
 
@@ -134,6 +141,11 @@ class Ask:
         return is_busy
 
     @property
+    def is_broken(self) -> bool:
+        """Whether its frames could not be made any more, whatever became of its dispatch."""
+        return self._is_broken
+
+    @property
     def is_reading(self) -> bool:
         """Whether output may come at any time."""
         return any(part.reader for part in self.parts)
@@ -154,12 +166,16 @@ class Ask:
         if not self.viewers:
             self.left_at = time.monotonic()
 
-    def fail(self, why: str) -> None:
-        """End it because its dispatch has ended in another way than on record; the hub's thread calls it."""
+    def fail(self, why: str, *, assumed: bool = False) -> None:
+        """End it because its dispatch has ended; the hub's thread calls it.
+
+        An end that is `assumed` may yet come: whoever goes on with the dispatch puts on record what its runs did.
+        """
         for part in self.parts:
             if not part.status:
                 self._end(part, TaskStatus.CANCELLED, why)
-        self._complete()
+                part.is_assumed = assumed
+        self._complete(keep=assumed)
 
     def abandon(self, why: str) -> None:
         """End it because its frames cannot be made; its dispatch goes on, and its output is on disk."""
@@ -180,12 +196,14 @@ class Ask:
         elif event.kind == Kind.DISPATCH_FINISHED:
             self.fail(_GONE)
         elif isinstance(event, Closing):
-            self.fail(event.why or _GONE)
+            self.fail(event.why or _GONE, assumed=True)
         elif part and event.kind == Kind.RUN_STARTED:
             self._run(part, str(event.run), data)
         elif part and event.kind in {Kind.RUN_FINISHED, Kind.RUN_LOST} and part.reader and event.run == part.run:
             return self._finish(part, part.reader, data)
         elif part and event.kind == Kind.TASK_FINISHED:
+            if part.is_assumed:
+                part.status = part.error = ""
             self._end(part, str(data.get("status")), str(data.get("error") or data.get("why") or ""))
         return True
 
@@ -195,10 +213,13 @@ class Ask:
         for part in self.parts:
             if part.status not in {TaskStatus.SUCCESS, TaskStatus.SKIPPED}:
                 part.status = part.error = ""
+                part.waits, part.place, part.is_assumed = True, 0, False
         self.on_begin()
 
     def _run(self, part: Part, run: str, data: Mapping[str, Any]) -> None:
-        part.run, part.attempts = run, int(data.get("attempt", 1))
+        if part.reader:
+            part.reader.finish()
+        part.run, part.attempts, part.waits = run, int(data.get("attempt", 1)), False
         if part.attempts > 1:
             self._put(f"retry_{part.name}", as_data({"attempt": part.attempts}), Audience.TEAM)
         part.reader = RunReader(
@@ -228,7 +249,7 @@ class Ask:
     def _end(self, part: Part, status: str, why: str) -> None:
         if part.status:
             return
-        part.status = status
+        part.status, part.is_assumed = status, False
         if status == TaskStatus.SUCCESS:
             self._put(f"done_{part.name}", DONE)
         else:
@@ -236,9 +257,10 @@ class Ask:
             self._put(f"error_{part.name}", part.error)
         self.on_end(part)
 
-    def _complete(self) -> None:
+    def _complete(self, *, keep: bool = False) -> None:
+        """Say that all have ended; `keep` what reads an output that may yet go on."""
         if not self.is_over:
-            for part in self.parts:
+            for part in self.parts if not keep else ():
                 if part.reader:
                     part.reader.finish()
                     part.reader = None
@@ -254,7 +276,10 @@ class Ask:
             self._put(part.name, piece)
 
     def queue(self, part: Part, place: int) -> None:
-        """Say that so many are to start before a persona does."""
+        """Say that so many are to start before a persona does, unless that was said last."""
+        if place == part.place:
+            return
+        part.place = place
         self._put(f"queued_{part.name}", as_data({"place": place}), Audience.TEAM)
 
     def _put(self, event: str, text: str, audience: Audience = Audience.ALL) -> None:
@@ -273,7 +298,10 @@ class Ask:
         }  # fmt: skip
 
     def close(self) -> None:
-        """Let go of its frames."""
+        """Let go of its frames, and of the output that it reads."""
+        for part in self.parts:
+            if part.reader:
+                part.reader.finish()
         self.frames.close()
 
 

@@ -20,7 +20,6 @@ from ....personas.bundled import with_bundled
 from ....scheduler.context import Context
 from ....scheduler.errors import NoSuchRun, NotReady
 from ....scheduler.kinds import TaskStatus
-from ....scheduler.leader import myself
 from ....scheduler.liveness import is_led
 from ....scheduler.state.dispatches import DispatchState, read_dispatch, read_last, read_unfinished, session_of
 from ....scheduler.tasks.task import DispatchConfig, Task
@@ -28,8 +27,9 @@ from ... import api
 from ...dispatcher import ParallelDispatcher
 from .ask import Ask, Part
 from .carrying import GRACE, Carrier
+from .following import Follower
 from .hub import Hub
-from .record import cause_of, owner_of, rebuilt, recorded
+from .record import cause_of, is_elsewhere, owner_of, rebuilt, recorded
 from .slots import Slots
 from .turns import Turns
 from .wanted import Wanted, checked
@@ -134,10 +134,12 @@ class Asks:
         return ask
 
     def stop_task(self, id: str, task: str, owner: str, sender: str) -> Ask:
-        """End the run of one task, or cancel it before it starts. Raises what `stop` does."""
-        ask = _here(self.get(id, owner))
+        """End the run of one task, whoever carries it out, or cancel it before it starts. Raises what `stop` does."""
+        ask = self.get(id, owner)
         part, until = _part(ask, task), time.monotonic() + _BEGINS
-        if part.status or self._carriers[id].cancel(part.task):
+        if ask.is_elsewhere and part.waits:
+            _here(ask)  # only a run can be ended from here
+        if part.status or (not ask.is_elsewhere and self._carriers[id].cancel(part.task)):
             if part.status and part.status != TaskStatus.CANCELLED:
                 raise NoSuchRun(f"{part.name} does not run")
             return ask
@@ -150,7 +152,10 @@ class Asks:
         """Go on with what did not succeed. Raises NoSuchRun, NotReady if it still runs or all of it succeeded."""
         with self._turn:
             ask, carrier = self.get(id, owner), self._carriers[id]
-            if not ask.is_settled:
+            until = time.monotonic() + _BEGINS
+            while not (ask.is_settled or carrier.is_running or ask.is_elsewhere) and time.monotonic() < until:
+                time.sleep(_LOOK)  # it was just made anew from the log
+            if not ask.is_settled or (ask.is_broken and carrier.is_running):
                 raise NotReady("the ask still runs; stop it first")
             carrier.join()  # it is about to end
             if not any(part.error for part in ask.parts):
@@ -166,8 +171,7 @@ class Asks:
         context, ids = self.context(), list[str]()
         for state in read_unfinished(context.mailbox.projections):
             cause = cause_of(state)
-            is_elsewhere = is_led(state.supervisor) and state.supervisor != myself()
-            if cause is None or is_elsewhere:
+            if cause is None or is_elsewhere(state):
                 continue
             if cause.get("detached"):
                 ids += self._resumed(context, state)
@@ -207,6 +211,8 @@ class Asks:
             carriers = [*self._carriers.values()]
         for carrier in carriers:
             carrier.ask.changed.tell()
+            if carrier.follower:
+                carrier.follower.stop()
             if carrier.is_running:
                 (carrier.leave if carrier.is_detached else carrier.end)()
 
@@ -223,8 +229,10 @@ class Asks:
 
     def _known(self, id: str, owner: str) -> Ask | None:
         carrier = self._carriers.get(id)
-        if carrier is None or carrier.ask.is_elsewhere:  # it may have gone on since it was looked at
-            carrier = None
+        if carrier and carrier.ask.is_broken and not carrier.is_running:
+            carrier.ask.close()
+            carrier = None  # what came after the break is on record
+        if carrier is None:
             context = self.context()
             with suppress(NoSuchRun):
                 state = read_dispatch(context.mailbox.projections, id)
@@ -260,33 +268,39 @@ class Asks:
 
     def _rebuilt(self, context: Context, state: DispatchState) -> Carrier:
         """Make an ask anew from the log; `first` gives its frames other numbers than they had before."""
-        ask = rebuilt(context, state, first=int(time.time() * 1000) * 1000)
+        ask, last = rebuilt(context, state, first=int(time.time() * 1000) * 1000)
         detached = bool((cause_of(state) or {}).get("detached"))
         dispatcher = self._dispatcher(DispatchConfig.model_validate({}), detached=detached)
         carrier = self._carrier(ask, dispatcher, session_of(state))
         self._carriers[state.id] = carrier
         self.hub.add(ask)
+        if ask.is_elsewhere:
+            supervisor = state.supervisor
+            carrier.follower = Follower(ask, context.mailbox.log, self.hub, last, lambda: is_led(supervisor))
+            carrier.follower.start()
         return carrier
 
     def _carrier(self, ask: Ask, dispatcher: ParallelDispatcher, session: str | None) -> Carrier:
-        def remember(part: Part) -> None:
+        def ended(part: Part) -> None:
             if part.answer and not part.error:
                 self.turns.add(ask.owner, session or "", part.persona, (part.prompt, part.answer))
+            self._tell_places()
 
-        ask.on_end = remember
-        ask.on_begin = lambda: self._tell_places(ask)
+        ask.on_end, ask.on_begin = ended, self._tell_places
         return Carrier(ask, dispatcher, self.hub, grace=self.grace)
 
     def _dispatcher(self, config: DispatchConfig, *, detached: bool) -> ParallelDispatcher:
         made = self.dispatching(config) if self.dispatching else ParallelDispatcher(config, home=self.context().home)
         return replace(made, executor=self._slots.share, leaving=threading.Event() if detached else None)
 
-    def _tell_places(self, ask: Ask) -> None:
-        """Tell an ask that begins which of its parts wait for others, and for how many; the hub's thread calls it."""
-        others = [part for each in [*self._carriers.values()] for part in each.ask.parts if each.ask is not ask]
-        at_work = sum(1 for part in others if not part.status)
-        for place, part in enumerate(ask.parts, at_work + 1 - self.most):
-            if place > 0 and not part.status:
+    def _tell_places(self) -> None:
+        """Tell the asks of this console which of their parts wait, and for how many; the hub's thread calls it."""
+        asks = [each.ask for each in [*self._carriers.values()] if each.ask.started and not each.ask.is_elsewhere]
+        open_parts = [(ask, part) for ask in asks if not ask.is_over for part in ask.parts if not part.status]
+        waiting = [(ask, part) for ask, part in open_parts if part.waits]
+        at_work = len(open_parts) - len(waiting)
+        for place, (ask, part) in enumerate(waiting, at_work + 1 - self.most):
+            if place > 0:
                 ask.queue(part, place)
 
     def _forget(self) -> None:

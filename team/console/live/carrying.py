@@ -14,19 +14,24 @@ from ....scheduler.progress import Progress
 from ....scheduler.tasks.task import Task
 from ...dispatcher import DispatchBegun, ParallelDispatcher
 from .ask import Ask, Closing
+from .following import Follower
 from .hub import Hub
 
 GRACE = 30.0  # seconds after which an ask ends whose viewers have all left, if it is to end with them
 
 
 class Carrier:
-    """The dispatch of an ask. `detached` ones outlive their viewers, and this process as far as their agents can."""
+    """The dispatch of an ask. `detached` ones outlive their viewers, and this process as far as their agents can.
+
+    `follower` follows one that another process carries out.
+    """
 
     def __init__(self, ask: Ask, dispatcher: ParallelDispatcher, hub: Hub, *, grace: float = GRACE) -> None:
         self.ask, self._hub, self._grace = ask, hub, grace
         self._dispatcher = dispatcher
         self._begun: Future[None] = Future()
         self._thread: threading.Thread | None = None
+        self.follower: Follower | None = None
         dispatcher.listener = self._told
         ask.on_step = self._look
 

@@ -54,19 +54,23 @@ def recorded(context: Context, state: DispatchState) -> dict[str, object] | None
     return {"id": state.id, "started": state.started, "over": state.finished is not None, "tasks": tasks}
 
 
-def rebuilt(context: Context, state: DispatchState, first: int) -> Ask:
-    """Make the ask of a dispatch from its events, as if they happened now, as far as these go."""
+def rebuilt(context: Context, state: DispatchState, first: int) -> tuple[Ask, int]:
+    """Make the ask of a dispatch from its events, as if they happened now; return it, and the seq of the last one."""
     ask = Ask(
         state.id, parts_of(context, state), context.home, context.mailbox.blobs, owner=owner_of(state), first=first
     )
     ask.started, ask.asked = state.started, str((cause_of(state) or {}).get("asked", ""))
-    ask.hear(_last_sitting(facts_of(context.mailbox.projections, state.id)))
-    is_elsewhere = is_led(state.supervisor) and state.supervisor != myself()
-    if not state.finished and (is_elsewhere or not (cause_of(state) or {}).get("detached")):
-        why = "another process carries it out" if is_elsewhere else "the console ended before it was over; try again"
-        ask.hear([Closing(why)])
-    ask.is_elsewhere = is_elsewhere and not state.finished
-    return ask
+    facts = facts_of(context.mailbox.projections, state.id)
+    ask.hear(_last_sitting(facts))
+    ask.is_elsewhere = not state.finished and is_elsewhere(state)
+    if not state.finished and not ask.is_elsewhere and not (cause_of(state) or {}).get("detached"):
+        ask.hear([Closing("the console ended before it was over; try again")])
+    return ask, facts[-1].seq if facts else 0
+
+
+def is_elsewhere(state: DispatchState) -> bool:
+    """Tell whether another process, which lives, carries a dispatch out."""
+    return is_led(state.supervisor) and state.supervisor != myself()
 
 
 def _last_sitting(facts: Sequence[Fact]) -> list[Fact]:

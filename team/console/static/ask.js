@@ -173,8 +173,10 @@ function heard(event, data) {
   const [, kind, name] = /^(done|error|queued|retry)_(.*)$/s.exec(event) ?? [];
   const own = threads.get(name);
   if (!own) return;
-  if (kind === "done") stand(own, "done", "good");
-  else if (kind === "error") {
+  if (kind === "done") {
+    say(own.error, "");
+    stand(own, "done", "good");
+  } else if (kind === "error") {
     say(own.error, data);
     stand(own, "failed", "bad");
   } else if (kind === "queued") stand(own, `waits, place ${JSON.parse(data).place}`, "plain");
@@ -248,7 +250,7 @@ if ($("ask")) {
       fill(JSON.parse(box.dataset.rows).map((row) => ({ ...row, prompt: row.prompt.replace(/\$\{([\w-]+)\}/g, (whole, name) => values[name] ?? whole) })));
     };
   }
-  addRow();
+  addRow({ prompt: rows.dataset.prompt });
   number();
 }
 $("stop-all").onclick = () => act("/stop", $("live-error"));

@@ -46,8 +46,9 @@ OWN = (
     Route("POST", "/api/commands", "Command.", told, scope=Scope.COMMANDS, takes=Order),
     Route("POST", "/api/approve", "Approve.", told, scope=Scope.ACT, takes=Order),
     Route("GET", "/api/secret/{name}", "For people.", told, scope=Scope.ACT, query={"least": "The least."}),
+    Route("POST", "/api/own/stop", "End one's own.", told, scope=Scope.ACT, also=Scope.CHAT, takes=Order),
 )
-ASKED = [(route.method, route.path.replace("{name}", "x"), route.scope) for route in OWN]
+ASKED = [(route.method, route.path.replace("{name}", "x"), route.also or route.scope) for route in OWN]
 BODY = b'{"what":"x"}'
 
 

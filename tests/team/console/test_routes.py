@@ -50,3 +50,7 @@ def test_only_people_act():
     ]
     assert len(grave) >= 5
     assert {route.scope for route in grave} == {Scope.ACT}
+    assert {route.path for route in ROUTES if route.also} == {  # one's own, whoever one is
+        "/api/asks", "/api/asks/{id}", "/api/asks/{id}/stream", "/api/asks/{id}/stop",
+        "/api/asks/{id}/tasks/{task}/stop",
+    }  # fmt: skip

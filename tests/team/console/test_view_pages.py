@@ -72,6 +72,15 @@ def test_a_page_carries_the_values_of_its_route(sprinted, path):
     assert [each for each in shown if each not in html] == []
 
 
+def test_a_run_whose_patch_conflicted_says_where(sprinted):
+    """In words, as `team trace` and the list of runs do."""
+    run = next(each for each in sprinted.get("/api/runs").json if each["patch"]["status"] == "conflicted")
+
+    assert run["patch"]["why"] == "conflicts with what had landed before: poem.txt"
+    assert sprinted.get(f"/api/runs/{run['run']}").json["patch"]["why"] == run["patch"]["why"]
+    assert run["patch"]["why"] in sprinted.get(f"/runs/{run['run']}").body.decode()
+
+
 def test_the_last_moment_is_what_report_says(sprinted):
     """The figures of the page are those of `scheduler report`."""
     assert sprinted.get("/api/views/sprints/1").json["report"] == sprinted.get("/api/sprints/1").json

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 
 import psutil
 import pytest
 from team_mail.mail.open import open_log
+from team_mail.mail.process import myself
+from team_mail.scheduler.claims.claims import Claims, NewTask
 
 
 def test_a_task_is_claimed_renewed_and_done(ask):
@@ -25,6 +28,35 @@ def test_a_task_is_claimed_renewed_and_done(ask):
     assert ask.get("/api/tasks?all=1").json["tasks"][0]["state"] == "done"
     nothing = ask.post("/api/claims", {"next": True})
     assert (nothing.status, nothing.json) == (200, {})
+
+
+def test_each_claim_gate_and_task_that_needs_a_person_has_its_button(team, ask):
+    """A claim that is over is cleaned up, a task that was set aside is taken, given back and done, a gate is mended."""
+    gate = '[gates.sound]\ncommand = ["false"]\n'
+    team.sprint({"ann": lambda job: (job.workspace / "new").touch()}, gate)
+    claims = Claims(ask.console.context.mailbox)
+    gone = myself() | {"pid": 1, "start": "1"}
+    for name in ("stale", "hard"):
+        claims.add(NewTask(name), "you")
+    claims.claim("stale", "ann", 900, process=gone)
+    for _ in range(3):
+        claim = claims.claim("hard", "bob", 900)
+        claims.release("hard", claim.token, "bob")
+    html = ask.get("/").body.decode()
+
+    assert {need["kind"] for need in ask.get("/api/status").json["needs"]} == {"claim", "task", "gate", "mail"}
+    assert 'data-send="/api/clean"' in html
+    assert 'href="/tasks/hard"' in html
+    (mending,) = re.findall(r'href="(/ask\?prompt=[^"]+)"', html)
+    assert "say what was wrong: false" in ask.get(mending).body.decode()
+    assert [each["owner"] for each in ask.post("/api/clean", {}).json["claims"]] == ["ann"]
+    assert 'data-send="/api/claims"' in ask.get("/tasks/hard").body.decode()
+    taken = ask.post("/api/claims", {"task": "hard"}).json
+    for act in ("release", "done"):
+        assert f'data-send="/api/claims/{act}"' in ask.get("/tasks/hard").body.decode()
+    assert ask.post("/api/claims/done", {"task": "hard", "token": taken["token"]}).status == 200
+    assert {need["kind"] for need in ask.get("/api/status").json["needs"]} == {"gate", "mail"}
+    assert 'class="status good">done' in ask.get("/tasks/hard").body.decode()
 
 
 def test_paths_are_taken_and_given_back(ask):
@@ -112,7 +144,9 @@ def test_a_schedule_is_carried_out_now_and_paused(team, ask):
     made = ask.post("/api/schedules/nightly/run")
     assert (made.status, made.json["name"]) == (202, "nightly"), made.body
     psutil.Process(made.json["pid"]).wait(60)
-    assert ask.get("/api/schedules").json[0]["last"]["outcome"] == "done"
+    last = ask.get("/api/schedules").json[0]["last"]
+    assert (last["outcome"], last["sprint"], last["dispatch"]) == ("done", 1, None)
+    assert 'href="/sprint/1"' in ask.get("/schedules").body.decode()
     assert ask.post("/api/schedules/nightly/pause").json == {"name": "nightly", "paused": True}
     assert ask.get("/api/schedules").json[0]["paused"]
     assert ask.post("/api/schedules/nightly/resume").json["paused"] is False

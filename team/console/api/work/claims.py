@@ -13,7 +13,7 @@ from .....scheduler.sessions.sessions import Sessions
 from .... import api
 from ...common.body import Body
 from ...common.console import Console
-from ...common.route import Asked, Reply, Route, Scope
+from ...common.route import Asked, Page, Reply, Route, Scope
 
 _MOST = 1_000  # globs, names or tasks in a body
 Texts = Annotated[tuple[str, ...], Field(max_length=_MOST)]
@@ -151,7 +151,8 @@ def _claims(console: Console, session: str | None) -> Claims:
 
 ROUTES = (
     Route("GET", "/api/tasks", "Tasks that can be claimed, the next one first, and what is held.", board),
-    Route("GET", "/api/tasks/{task}", "A task with its claims, and how it ended.", show),
+    Route("GET", "/api/tasks/{task}", "A task with its claims, and how it ended.", show,
+          page=Page("/tasks/{task}", "task.html")),
     Route("POST", "/api/tasks", "Add a task, for whoever claims it.", add, scope=Scope.ACT, takes=NewClaimable,
           status=201),
     Route("POST", "/api/claims", "Take a task, or paths and names.", claim, scope=Scope.ACT, takes=Claiming,

@@ -151,6 +151,7 @@ def test_no_more_runs_go_on_at_once_than_there_are_slots(desk):
     ask = asks.start(request("Kart", "Ada", "Riggs", "Kart"))
     events = stream(ask, 0, Audience.TEAM)
     assert events[:2] == [("queued_Riggs", '{"place":1}'), ("queued_Kart.2", '{"place":2}')]
+    assert ("queued_Kart.2", '{"place":1}') in events  # once one before it has ended
     assert [name for name, _ in events].count("complete") == 1
     assert most == [2]
 
@@ -414,10 +415,18 @@ def pull(ask, go) -> list[tuple[str, str]]:
 
 
 def test_a_stream_that_breaks_costs_no_other(desk, monkeypatch):
-    """What watches it is told; the hub goes on."""
-    gate = threading.Event()
-    desk.play = lambda _: gate.wait(10) and {"text": "done"}
-    asks = desk.asks()
+    """What watches it is told; the hub goes on, and what failed behind the break is tried again."""
+    gate, tries = threading.Event(), list[str]()
+
+    def play(job):
+        gate.wait(10)
+        tries.append(job.persona)
+        if tries == ["kart"]:
+            raise ValueError("not yet")
+        return {"text": "done"}
+
+    desk.play = play
+    asks = desk.asks(most=1)
     broken, other = asks.start(request("Kart")), asks.start(request("Ada"))
 
     def breaks():
@@ -429,3 +438,8 @@ def test_a_stream_that_breaks_costs_no_other(desk, monkeypatch):
         text = by_name(stream(broken))
         assert by_name(stream(other))["done_Ada"] == "[DONE]"
     assert text["error_Kart"] == "this stream broke off: RuntimeError: no such frame"
+    asks._carriers[broken.id].join()
+    again = asks.retry(broken.id, ME)  # in a stream that is made anew from the log, which whoever watches is told
+    assert by_name(stream(again))["done_Kart"] == "[DONE]"
+    assert stream(again, 1)[0] == ("restarted", broken.id)
+    assert tries == ["kart", "ada", "kart"]

@@ -101,8 +101,35 @@ def test_streams_end_at_once_and_detached_asks_go_on_with_the_next_console(team,
     assert sorted(ends) == ["run.finished", "run.lost"]
 
 
-def test_an_ask_of_another_console_is_shown_as_it_is(team, serve):
-    """It is not over as long as the other one carries it out, cannot be stopped from here, and ends here too."""
+def test_an_ask_of_another_console_is_followed_live(team, serve):
+    """Its words come while they are written; its runs can be ended from here, the ask as a whole cannot."""
+    begun, go = team.folder.with_name("begun"), team.folder.with_name("go")
+    script = f"cat >/dev/null; echo one; touch {begun}-$TEAM_PERSONA; until test -e {go}; do sleep 0.02; done; echo two"
+    (team.home / "team.toml").write_text(f'[team]\nagent = "sh"\n[agents.sh]\ncommand = ["sh", "-c", "{script}"]\n')
+    first, second = serve(), serve()
+    with closing(first.connection()) as connection:
+        ask = f"/api/asks/{json.loads(first.ask(connection, '/api/asks', 'ann', 'bob').read())['id']}"
+    for name in ("ann", "bob"):
+        until_there(begun.with_name(f"begun-{name}"), lambda: first.process.poll() is None)
+    with closing(second.connection()) as watching:
+        watching.request("GET", f"{ask}/stream", headers={"cookie": second.cookie})
+        stream, seen = watching.getresponse(), b""
+        while seen.count(b"data: one") < 2:
+            seen += stream.readline()
+        assert [row["over"] for row in json.loads(second.read("/api/asks"))] == [False]
+        assert (second.status_of(f"{ask}/stop"), second.status_of(f"{ask}/tasks/bob/stop")) == (409, 202)
+        while b"event: error_bob" not in seen:
+            seen += stream.readline()
+        go.touch()
+        seen += stream.read()
+    assert b"event: ann\ndata: \ndata: two\n" in seen
+    assert b"event: done_ann\n" in seen
+    assert seen.endswith(b"event: complete\ndata: [COMPLETE]\n\n")
+    assert json.loads(second.read(ask))["over"]
+
+
+def test_an_ask_whose_console_was_killed_ends_where_it_is_followed(team, serve):
+    """Its stream says what to do, and it can be tried again from there."""
     begun, go = team.folder.with_name("begun"), team.folder.with_name("go")
     script = f"cat >/dev/null; touch {begun}; until test -e {go}; do sleep 0.02; done; echo two"
     (team.home / "team.toml").write_text(f'[team]\nagent = "sh"\n[agents.sh]\ncommand = ["sh", "-c", "{script}"]\n')
@@ -110,10 +137,16 @@ def test_an_ask_of_another_console_is_shown_as_it_is(team, serve):
     with closing(first.connection()) as connection:
         ask = f"/api/asks/{json.loads(first.ask(connection, '/api/asks', 'ann').read())['id']}"
     until_there(begun, lambda: first.process.poll() is None)
-    assert "another process carries it out" in second.read(f"{ask}/stream")
-    assert [row["over"] for row in json.loads(second.read("/api/asks"))] == [False]
-    assert (second.status_of(f"{ask}/stop"), second.status_of(f"{ask}/tasks/t0/stop")) == (409, 409)
+    assert json.loads(second.read(ask))["over"] is False
+    first.process.kill()
+    first.process.wait(20)
+    assert "event: error_ann\ndata: the process that carried it out has ended; try again\n" in second.read(
+        f"{ask}/stream"
+    )
     go.touch()
-    assert "event: done_ann\n" in first.read(f"{ask}/stream")
-    assert [row["over"] for row in json.loads(second.read("/api/asks"))] == [True]
-    assert "event: done_ann\n" in second.read(f"{ask}/stream")
+    assert second.status_of(f"{ask}/retry") == 202
+    text = second.read(f"{ask}/stream")
+    assert "event: ann\ndata: two\n" in text
+    assert text.endswith("event: complete\ndata: [COMPLETE]\n\n")
+    assert "event: done_ann\n" in text
+    assert json.loads(second.read(ask))["tasks"][0]["error"] is None
