@@ -93,6 +93,16 @@ ARROWS = {
     },
     "scheduler.estimate": {"scheduler.runs", "scheduler.state"},
     "scheduler.foretell": {"scheduler.context", "scheduler.kinds", "scheduler.state", "scheduler.weaver"},
+    "scheduler.forge": {
+        "scheduler.context",
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.landing",
+        "scheduler.leader",
+        "scheduler.settings",
+        "scheduler.state",
+        "scheduler.web",
+    },
     "scheduler.landing": {
         "scheduler.claims",
         "scheduler.context",
@@ -178,7 +188,7 @@ ARROWS = {
         "scheduler.settings",
         "scheduler.state",
     },
-    "scheduler.settings": {"scheduler.errors", "scheduler.kinds", "scheduler.problems"},
+    "scheduler.settings": {"scheduler.errors", "scheduler.kinds", "scheduler.problems", "scheduler.web"},
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {
         "scheduler.approval",
@@ -221,7 +231,6 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.weaver": {"scheduler.weaver.objects"},
-    "scheduler.web": {"scheduler.settings"},
     "team.api": {
         "team.checks",
         "team.cleaning",
@@ -253,7 +262,13 @@ ARROWS = {
         "team.show",
         "team.show.charts",
     },
-    "team.commands.outside": {"team.api.outside", "team.commands.common", "team.session", "team.show"},
+    "team.commands.outside": {
+        "team.api.outside",
+        "team.commands.common",
+        "team.session",
+        "team.show",
+        "team.show.outside",
+    },
     "team.commands.work": {
         "team.api",
         "team.commands.common",
@@ -300,6 +315,7 @@ ARROWS = {
         "team.show.charts",
         "team.templates",
     },
+    "team.show.outside": {"team.api.outside"},
     "team.trial": {"team.open", "team.place"},
     "team.webhooks": {"team.api", "team.api.outside"},
     "team.work": {"team.dispatcher"},
@@ -314,7 +330,7 @@ HOMES = {
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)"
+        r"scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
         r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
