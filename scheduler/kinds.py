@@ -100,6 +100,9 @@ class Kind(Described):
         "github.published", "The branch of a sprint was pushed, and its pull request says what is in it.", "scheduler"
     )
     GITHUB_ENDED = word("github.ended", "The pull request of a sprint was merged or closed.", "scheduler")
+    GITHUB_PULL = word("github.pull", "A commit of a pull request was fetched, to be woven.", "scheduler")
+    GITHUB_ISSUE = word("github.issue", "An issue became work.", "scheduler")
+    GITHUB_COMMENTED = word("github.commented", "A comment of the team says something there.", "scheduler")
 
 
 _KINDS = frozenset(Kind)
@@ -330,6 +333,7 @@ class LaunchReason(Described):
     REVIEW = word("review", "It is asked for a review; that counts towards `max_reviews`, and not `max_attempts`.")
     RETRY = word("retry", "Its last run did not end well, or its supervisor was lost.")
     TASK = word("task", "A task of a dispatch is its to do.")
+    PULL = word("pull", "It is a pull request that was taken; nobody runs.")
 
 
 def kinds_table(of: Literal["", "dispatches", "claims", "sessions", "commands", "forges"] = "") -> str:

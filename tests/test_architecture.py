@@ -94,6 +94,7 @@ ARROWS = {
     "scheduler.estimate": {"scheduler.runs", "scheduler.state"},
     "scheduler.foretell": {"scheduler.context", "scheduler.kinds", "scheduler.state", "scheduler.weaver"},
     "scheduler.forge": {
+        "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
         "scheduler.kinds",
@@ -197,6 +198,7 @@ ARROWS = {
         "scheduler.errors",
         "scheduler.estimate",
         "scheduler.foretell",
+        "scheduler.forge",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",

@@ -146,6 +146,7 @@ _FORGE = rf"""{_REPOSITORY} && team init --personas forge > init
 python -m team_mail.team.forge.fake --from . --folder ../forge octo/app > ../fake 2>&1 < /dev/null &
 trap "kill $!" EXIT; until [ -s ../fake ]; do sleep 0.05; done
 printf '[agents.shell]\ncommand = ["sh", "-c", "cat > /dev/null; echo Done > done.txt"]\n' > .team/team.toml
+API=$(sed -n 's/^api = "\(.*\)"/\1/p' ../fake)
 cat ../fake >> .team/team.toml && git add .team && git commit --quiet --message Team && scheduler sprint
 """
 SCENES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,10 +35,60 @@ class Published:
 
 
 @dataclass(frozen=True)
+class TakenPull:
+    """A commit of a pull request that was taken to be woven; `event` is the id of the event that says so.
+
+    Without a `head` it was withdrawn, because the pull request is closed.
+    """
+
+    event: str
+    number: int
+    head: str
+    author: str
+    title: str
+    url: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class TakenIssue:
+    """An issue that became a message to a persona, or a task that is there to be claimed."""
+
+    number: int
+    author: str
+    title: str
+    url: str
+    seq: int
+    to: str = ""
+    message: str = ""
+    task: str = ""
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment of the team, by what it is about: its id at the forge, and a digest of what it says."""
+
+    id: int
+    digest: str
+
+
+@dataclass(frozen=True)
 class Forge:
-    """What is on record of one repository at the forge: the pull request of each sprint, by the sprint's id."""
+    """What is on record of one repository at the forge.
+
+    `published` has the pull request of each sprint by the sprint's id; `pulls` all that was taken of each pull request,
+    the oldest first; `comments` those of the team by number and what they are about.
+    """
 
     published: Mapping[str, Published] = field(default_factory=dict[str, Published])
+    pulls: Mapping[int, tuple[TakenPull, ...]] = field(default_factory=dict[int, tuple[TakenPull, ...]])
+    issues: Mapping[int, TakenIssue] = field(default_factory=dict[int, TakenIssue])
+    comments: Mapping[tuple[int, str], Comment] = field(default_factory=dict[tuple[int, str], Comment])
+
+    @property
+    def last_pulls(self) -> tuple[TakenPull, ...]:
+        """The last that was taken of each pull request, unless that was withdrawn."""
+        return tuple(taken[-1] for taken in self.pulls.values() if taken[-1].head)
 
     @property
     def open(self) -> tuple[Published, ...]:
@@ -62,20 +112,51 @@ def fold_forge(facts: Iterable[Fact], repo: str) -> Forge:
 
 
 def _add(forge: Forge, fact: Fact, data: Mapping[str, Any]) -> Forge:
-    number = int(data["number"])
-    if fact.kind == Kind.GITHUB_PUBLISHED:
-        before = next((each for each in forge.published.values() if each.number == number), None)
-        sprints = tuple(dict.fromkeys((*(before.sprints if before else ()), int(data["sprint"]))))
-        own = Published(
-            data["sprint"], data["id"], number, data["url"], data["branch"], data["commit"], data["digest"], sprints,
-            times=before.times if before else 0,
-        )  # fmt: skip
-        others = {key: replace(own, id=key, sprint=each.sprint) for key, each in _of(forge, number).items()}
-        return replace(forge, published={**forge.published, **others, own.id: own})
+    return _RULES[fact.kind](forge, fact, data, int(data["number"]))
+
+
+def _published(forge: Forge, _: Fact, data: Mapping[str, Any], number: int) -> Forge:
+    before = next(iter(_of(forge, number).values()), None)
+    sprints = tuple(dict.fromkeys((*(before.sprints if before else ()), int(data["sprint"]))))
+    own = Published(
+        data["sprint"], data["id"], number, data["url"], data["branch"], data["commit"], data["digest"], sprints,
+        times=before.times if before else 0,
+    )  # fmt: skip
+    others = {key: replace(own, id=key, sprint=each.sprint) for key, each in _of(forge, number).items()}
+    return replace(forge, published={**forge.published, **others, own.id: own})
+
+
+def _ended(forge: Forge, _: Fact, data: Mapping[str, Any], number: int) -> Forge:
     over, own = data["outcome"], _of(forge, number)
     ended = {key: replace(each, outcome=over, times=each.times + 1) for key, each in own.items()}
     return replace(forge, published={**forge.published, **ended})
 
 
+def _pull(forge: Forge, fact: Fact, data: Mapping[str, Any], number: int) -> Forge:
+    taken = TakenPull(data["key"], number, data["head"], data["author"], data["title"], data["url"], fact.seq)
+    return replace(forge, pulls={**forge.pulls, number: (*forge.pulls.get(number, ()), taken)})
+
+
+def _issue(forge: Forge, fact: Fact, data: Mapping[str, Any], number: int) -> Forge:
+    issue = TakenIssue(
+        number, data["author"], data["title"], data["url"], fact.seq, data["to"], data["message"], data["task"]
+    )
+    return replace(forge, issues={**forge.issues, number: issue})
+
+
+def _commented(forge: Forge, _: Fact, data: Mapping[str, Any], number: int) -> Forge:
+    comment = Comment(int(data["comment"]), data["digest"])
+    return replace(forge, comments={**forge.comments, (number, str(data["about"])): comment})
+
+
 def _of(forge: Forge, number: int) -> dict[str, Published]:
     return {key: each for key, each in forge.published.items() if each.number == number}
+
+
+_RULES: Mapping[str, Callable[[Forge, Fact, Mapping[str, Any], int], Forge]] = {
+    Kind.GITHUB_PUBLISHED: _published,
+    Kind.GITHUB_ENDED: _ended,
+    Kind.GITHUB_PULL: _pull,
+    Kind.GITHUB_ISSUE: _issue,
+    Kind.GITHUB_COMMENTED: _commented,
+}

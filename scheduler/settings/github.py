@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ..web.urls import EndpointUrl
 from .supervision import Table
-from .values import Branch
+from .values import Branch, Name
 
 _PUBLIC = "https://api.github.com"
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
@@ -37,7 +37,8 @@ class GithubSettings(Table):
 
     Without a `repo` nothing is. `api` is the base address of its API, in a `network` that may be private, and `remote`
     where git pushes to and fetches from, by default the repository beside the API. `base` is the branch there that pull
-    requests go into, by default `[team] base`. What others write counts if the API calls them one of `authors`.
+    requests go into, by default `[team] base`. What others write counts if the API calls them one of `authors`, and
+    issues are written to the persona `to`.
     """
 
     repo: Annotated[str, AfterValidator(_repo)] | None = None
@@ -47,6 +48,7 @@ class GithubSettings(Table):
     network: Literal["public", "private"] = "public"
     base: Branch | None = None
     authors: tuple[Association, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
+    to: Name | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
