@@ -18,6 +18,7 @@ _OF_DISPATCHES = ("dispatch.", "task.finished")
 _OF_CLAIMS = ("claim.", "task.opened")
 _OF_SESSIONS = ("session.",)
 _OF_COMMANDS = ("command.",)
+_OF_FORGES = ("github.",)
 
 
 class Kind(Described):
@@ -99,6 +100,14 @@ class Kind(Described):
     SESSION_RESUMED = word("session.resumed", "A session goes on, or is open again.", _PERSON)
     SESSION_COMPLETED = word("session.completed", "A session is completed.", _PERSON)
     SESSION_DELETED = word("session.deleted", "A session is hidden; what was gathered under it stays.", _PERSON)
+
+    GITHUB_PUBLISHED = word(
+        "github.published", "The branch of a sprint was pushed, and its pull request says what is in it.", "scheduler"
+    )
+    GITHUB_ENDED = word("github.ended", "The pull request of a sprint was merged or closed.", "scheduler")
+    GITHUB_PULL = word("github.pull", "A commit of a pull request was fetched, to be woven.", "scheduler")
+    GITHUB_ISSUE = word("github.issue", "An issue became work.", "scheduler")
+    GITHUB_COMMENTED = word("github.commented", "A comment of the team says something there.", "scheduler")
 
 
 _KINDS = frozenset(Kind)
@@ -329,12 +338,16 @@ class LaunchReason(Described):
     REVIEW = word("review", "It is asked for a review; that counts towards `max_reviews`, and not `max_attempts`.")
     RETRY = word("retry", "Its last run did not end well, or its supervisor was lost.")
     TASK = word("task", "A task of a dispatch is its to do.")
+    PULL = word("pull", "It is a pull request that was taken; nobody runs.")
 
 
-def kinds_table(of: Literal["", "dispatches", "claims", "sessions", "commands"] = "") -> str:
-    """Return the Markdown table of the kinds written for sprints, or for dispatches, claims, sessions or commands."""
-    tables = {"dispatches": _OF_DISPATCHES, "claims": _OF_CLAIMS, "sessions": _OF_SESSIONS, "commands": _OF_COMMANDS}
-    others, every = tables.get(of, ()), (*_OF_CLAIMS, *_OF_DISPATCHES, *_OF_SESSIONS, *_OF_COMMANDS)
+def kinds_table(of: Literal["", "dispatches", "claims", "sessions", "commands", "forges"] = "") -> str:
+    """Return the Markdown table of the kinds written for sprints, or for what else is named."""
+    tables = {
+        "dispatches": _OF_DISPATCHES, "claims": _OF_CLAIMS, "sessions": _OF_SESSIONS, "commands": _OF_COMMANDS,
+        "forges": _OF_FORGES,
+    }  # fmt: skip
+    others, every = tables.get(of, ()), tuple(part for table in tables.values() for part in table)
     kinds = [kind for kind in Kind if kind.startswith(others or every) == bool(others)]
     rows = [f"| `{kind}` | {kind.writer} | {kind.meaning} |" for kind in kinds]
     return "\n".join(["| kind | written by | meaning |", "|---|---|---|", *rows])

@@ -93,6 +93,17 @@ ARROWS = {
     },
     "scheduler.estimate": {"scheduler.runs", "scheduler.state"},
     "scheduler.foretell": {"scheduler.context", "scheduler.kinds", "scheduler.state", "scheduler.weaver"},
+    "scheduler.forge": {
+        "scheduler.claims",
+        "scheduler.context",
+        "scheduler.errors",
+        "scheduler.kinds",
+        "scheduler.landing",
+        "scheduler.leader",
+        "scheduler.settings",
+        "scheduler.state",
+        "scheduler.web",
+    },
     "scheduler.landing": {
         "scheduler.claims",
         "scheduler.context",
@@ -178,7 +189,7 @@ ARROWS = {
         "scheduler.settings",
         "scheduler.state",
     },
-    "scheduler.settings": {"scheduler.errors", "scheduler.kinds", "scheduler.problems"},
+    "scheduler.settings": {"scheduler.errors", "scheduler.kinds", "scheduler.problems", "scheduler.web"},
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {
         "scheduler.approval",
@@ -187,6 +198,7 @@ ARROWS = {
         "scheduler.errors",
         "scheduler.estimate",
         "scheduler.foretell",
+        "scheduler.forge",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",
@@ -221,7 +233,6 @@ ARROWS = {
         "scheduler.state",
     },
     "scheduler.weaver": {"scheduler.weaver.objects"},
-    "scheduler.web": {"scheduler.settings"},
     "team.api": {
         "team.checks",
         "team.cleaning",
@@ -254,7 +265,13 @@ ARROWS = {
         "team.show",
         "team.show.charts",
     },
-    "team.commands.outside": {"team.api.outside", "team.commands.common", "team.session", "team.show"},
+    "team.commands.outside": {
+        "team.api.outside",
+        "team.commands.common",
+        "team.session",
+        "team.show",
+        "team.show.outside",
+    },
     "team.commands.work": {
         "team.api",
         "team.commands.common",
@@ -301,6 +318,7 @@ ARROWS = {
         "team.show.charts",
         "team.templates",
     },
+    "team.show.outside": {"team.api.outside"},
     "team.trial": {"team.open", "team.place"},
     "team.webhooks": {"team.api", "team.api.outside"},
     "team.work": {"team.dispatcher"},
@@ -315,7 +333,7 @@ HOMES = {
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"scheduler\.(settings\.\w+|tasks\.\w+|planner\.roadmap\w*)"
+        r"scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
         r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),

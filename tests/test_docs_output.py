@@ -153,11 +153,19 @@ def _files(document: str) -> str:
 
 
 _NOVA = "printf -- '---\\nid: nova\\n---\\nWrite the code.\\n' > .team/personas/nova.md"
+_FORGE = rf"""{_REPOSITORY} && team init --personas forge > init
+python -m team_mail.team.forge.fake --from . --folder ../forge octo/app > ../fake 2>&1 < /dev/null &
+trap "kill $!" EXIT; until [ -s ../fake ]; do sleep 0.05; done
+printf '[agents.shell]\ncommand = ["sh", "-c", "cat > /dev/null; echo Done > done.txt"]\n' > .team/team.toml
+API=$(sed -n 's/^api = "\(.*\)"/\1/p' ../fake)
+cat ../fake >> .team/team.toml && git add .team && git commit --quiet --message Team && scheduler sprint
+"""
 SCENES = {
     "agents.md": (_MUTE, ""),
     "claims.md": (f"{_REPOSITORY} && mkdir .team", ""),
     "dispatch.md": (f"{_REPOSITORY} && {_EXAMPLES}", ""),
     "jules.md": (_JULES, ""),
+    "github.md": (_FORGE, ""),
     "mail.md": ("", ""),
     "notify.md": (f"{_REPOSITORY} && {_files('notify.md')}", ""),
     "personas.md": (_REPOSITORY, ""),

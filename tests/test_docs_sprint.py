@@ -150,6 +150,7 @@ TABLES = {
         "session statuses": words_table(SessionStatus),
     },
     "llm-api.md": {"command kinds": kinds_table("commands")},
+    "github.md": {"forge kinds": kinds_table("forges")},
     "supervisor.md": {"deployments": words_table(DeployOutcome, "outcome")},
     "schedules.md": {"schedule outcomes": words_table(ScheduleOutcome, "outcome")},
     "plan.md": {"phase classes": words_table(PhaseKind, "class")},
@@ -177,7 +178,7 @@ def test_no_table_of_exit_codes_is_written_by_hand():
 
 def test_every_kind_of_event_has_its_fields_in_the_table():
     """The table of fields has the kinds that are written for sprints, and no other."""
-    others = ("claim.", "command.", "dispatch.", "session.", "task.")
+    others = ("claim.", "command.", "dispatch.", "github.", "session.", "task.")
     assert set(EVENTS) == {kind for kind in Kind if not kind.startswith(others)}
 
 

@@ -93,12 +93,17 @@ def submissions_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[Pat
         if ancestor.returncode:
             raise UsageError(f"{ref} and {onto} have no commit in common; give a ref that left that branch")
         base = ancestor.stdout.decode().strip()
-        patch = git(*_PATCH, base, head)
+        patch = patch_between(git, base, head)
         who, when, subject = git.line("show", "-s", "--format=%an%x00%cI%x00%s", head).split("\0")
         submissions.append(
             PatchSubmission(ref, who, base, patch, age, subject, when, trailers=(("Pull-Request", ref),))
         )
     return submissions
+
+
+def patch_between(git: Git, base: str, head: str) -> bytes:
+    """Return the patch from one commit to another, as the weaver takes it."""
+    return git(*_PATCH, base, head)
 
 
 def _commit(git: Git, name: str) -> str:

@@ -31,6 +31,7 @@ from .mails import (
     about_unsteady,
     handed_over,
 )
+from .pulls import is_pull
 
 _MOST_FILES = 200  # names in an event
 
@@ -83,7 +84,7 @@ def _returned(context: Context, done: Integration) -> Iterator[Draft]:
     woven, human = done.woven, context.settings.team.human
     for conflicted in woven.conflicted:
         files = sorted({hunk.file for hunk in conflicted.hunks})[:_MOST_FILES]
-        yield _mail(
+        yield from _mail(
             context,
             conflicted.submission,
             *_addressed(done, conflicted.submission, about_conflict(conflicted)),
@@ -98,17 +99,17 @@ def _returned(context: Context, done: Integration) -> Iterator[Draft]:
             tip=conflicted.tip,
         )
     for refused in woven.refused:
-        yield _mail(
+        yield from _mail(
             context, refused.submission, *_addressed(done, refused.submission, about_refused(refused)), "feedback"
         )
         yield _decided(done, refused.submission, Kind.PATCH_REFUSED, why=refused.reason)
     for held in woven.held:
-        yield _mail(context, held.submission, human, about_held(held), "question")
+        yield from _mail(context, held.submission, human, about_held(held), "question")
         yield _decided(done, held.submission, Kind.PATCH_HELD, files=[*held.files[:_MOST_FILES]], why=held.why)
     for rejected in done.rejected:
         submission, gate = rejected.submission, rejected.result.gate
         text = about_rejected(rejected, woven.tip)
-        yield _mail(context, submission, *_addressed(done, submission, text), "feedback")
+        yield from _mail(context, submission, *_addressed(done, submission, text), "feedback")
         partner = rejected.partner
         rival = {"rival": partner.key} if partner else {}
         why = f"gate {gate}, together with {partner.persona}'s," if partner else f"gate {gate}"
@@ -201,11 +202,14 @@ def _addressed(done: Integration, submission: PatchSubmission, text: Text) -> tu
     return to, text if to == submission.persona else handed_over(text, submission, to)
 
 
-def _mail(context: Context, submission: PatchSubmission, to: str, text: Text, kind: str) -> Draft:
+def _mail(context: Context, submission: PatchSubmission, to: str, text: Text, kind: str) -> Iterator[Draft]:
+    """Write to who is to know what became of a patch; that of a pull request is told at the forge."""
+    if is_pull(to) and not context.roster.get(to):
+        return
     subject, body, payload = text
     attached = [(f"{submission.persona}.patch", submission.patch)]
     letter = Letter(
         WEAVER, [to], subject[:200], body, type=kind, payload=payload, priority="high", attachments=attached,
         key=f"{kind} {submission.key}",
     )  # fmt: skip
-    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
+    yield letter.draft(context.mailbox.directory, context.mailbox.blobs)

@@ -197,7 +197,7 @@ class _Follower:
 
 _NEWS = {
     MailKind.SENT, Kind.RUN_STOPPED, Kind.PATCH_APPROVED, Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED,
-    Kind.CLAIM_RELEASED, Kind.CLAIM_EXPIRED,
+    Kind.CLAIM_RELEASED, Kind.CLAIM_EXPIRED, Kind.GITHUB_PULL,
 }  # fmt: skip
 _turn = threading.Lock()
 _followers: dict[tuple[int, Path], _Follower] = {}

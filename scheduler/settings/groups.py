@@ -26,6 +26,7 @@ def wrong_groups(settings: Settings, roster: Collection[str] | None) -> Iterator
     for name, table in settings.schedules.items():
         listed = table.sprint if isinstance(table.sprint, tuple) else ()
         yield from _strangers(("schedules", name, "sprint"), listed, settings, roster)
+    yield from _strangers(("github", "to"), [settings.github.to] if settings.github.to else [], settings, roster)
     yield from _wrong_rounds(settings, roster)
 
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from ...mail.kinds import MailKind
 from ...mail.text.nearest import nearest
 from ..kinds import NEEDS_ME, NOTICES, Kind
+from ..web.urls import EndpointUrl, LinkUrl
 from .supervision import Table
-from .urls import EndpointUrl, LinkUrl
 from .values import Command, Size
 
 _SMALLEST = 64 << 10  # bytes of a file: several of the longest lines

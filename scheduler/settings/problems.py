@@ -13,7 +13,7 @@ Fields = Mapping[str, Any] | None
 _HEADERS = (
     "[team]", "[sprint]", "[agents.shell]", "[gates.tests]", "[workspace]", "[dispatch]", "[route.docs]",
     "[teams.code]", "[channels.review]", "[supervisor]", "[review.pixel]", "[deploy]",
-    "[notify.phone]", "[console]", "[schedules.nightly]", "[logging]", "[otel]",
+    "[notify.phone]", "[console]", "[schedules.nightly]", "[logging]", "[otel]", "[github]",
 )  # fmt: skip
 _EXAMPLES = {header.strip("[]").partition(".")[0]: header for header in _HEADERS}
 _WORDS = {

@@ -16,6 +16,7 @@ from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
 from .console import ConsoleSettings
+from .github import GithubSettings
 from .notify import LoggingSettings, NotifySettings, OtelSettings
 from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
@@ -302,6 +303,7 @@ class Settings(Table):
     logging: LoggingSettings = LoggingSettings()
     otel: OtelSettings = OtelSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    github: GithubSettings = GithubSettings()
 
     @property
     def subteams(self) -> dict[str, Subteam]:

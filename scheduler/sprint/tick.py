@@ -16,6 +16,7 @@ from ...mail.log.event import Draft, derived_id
 from ...personas.running.process import is_going
 from ..context import Context
 from ..errors import NotReady, Stopped
+from ..forge.entering import entries
 from ..kinds import Kind, RunStatus
 from ..landing.base_gates import BaseJudging, base_gates
 from ..landing.branch import keep, open_sprint, standing, weave_until_there
@@ -127,6 +128,9 @@ class Ticker:
         running = self.dispatcher.running  # before the state: one that ends in between is not dead
         self._wove, self._made = self.weaving, self.making  # likewise: what is done in between is not in this state
         state = self.context.state(whole=False)
+        if entering := entries(self.context, state):
+            self.context.append(entering)
+            self.head, state = self.context.mailbox.log.head().seq, self.context.state(whole=False)
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
         if open_runs is None:
             return replace(state, dead=state.dead | own)

@@ -307,6 +307,11 @@ def gathered() -> Any:
     return events.semi_join(both, "seq").select(*columns).order_by("seq")
 
 
+def forge() -> Any:
+    """List what was published and taken, and what the team's comments say, as `github.` events have it."""
+    return events.filter(events.kind.startswith("github."), events.sender == SCHEDULER).select(*FACT).order_by("seq")
+
+
 def notices() -> Any:
     """List what came of notices, from a seq on."""
     later = events.filter(events.seq >= argument("since", "int64"), events.sender == SCHEDULER)
@@ -349,5 +354,5 @@ def figures() -> Any:
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, letters, inboxes, dispatches,
     dispatched, going, ended, results, printed, schedules, of_dispatches, limited, refused, claims, sessions, gathered,
-    notices, later, figures, runs,
+    notices, later, figures, runs, forge,
 )  # fmt: skip

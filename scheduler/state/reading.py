@@ -168,6 +168,11 @@ def read_run_facts(projections: Projections, beginning: str) -> list[Fact]:
     return [*_about(projections, [row["run"] for row in rows], rows[0]["seq"])] if rows else []
 
 
+def read_about(projections: Projections, runs: Sequence[str], since: int) -> list[Fact]:
+    """Read all about some runs from a seq on, in the order of the log."""
+    return [*_about(projections, runs, since)]
+
+
 def read_some_runs(
     projections: Projections,
     most: int,

@@ -90,14 +90,19 @@ class JsonApi:
         """Return the JSON of one address. Raises ApiError, RateLimited."""
         return self._read(self._address(path, query)).value
 
-    def pages(self, path: str, **query: str | int) -> Iterator[Any]:
-        """Yield what the lists of all pages hold, one after the other. Raises ApiError, RateLimited."""
+    def pages(self, path: str, within: str = "", **query: str | int) -> Iterator[Any]:
+        """Yield what the lists of all pages hold, one after the other; `within` names the list of a page, an object.
+
+        Raises ApiError, RateLimited.
+        """
         address = self._address(path, query)
         for _ in range(_MOST_PAGES):
             answer = self._read(address)
-            if not isinstance(answer.value, list):
+            page = answer.value
+            items = cast("dict[str, Any]", page).get(within) if within and isinstance(page, dict) else page
+            if not isinstance(items, list):
                 raise ApiError(f"{self.host} answered {urlsplit(address).path} with no list, as its API does not")
-            yield from cast("list[Any]", answer.value)
+            yield from cast("list[Any]", items)
             address = answer.following
             if not address:
                 return

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ..settings.urls import is_loopback, refusal
+from .urls import is_loopback, refusal
 
 LIMIT = 10.0  # seconds for all of it
 OK, REDIRECT, ERROR = 200, 300, 400

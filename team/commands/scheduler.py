@@ -21,6 +21,7 @@ from . import control, schedules
 from .common import options as option
 from .common.printing import ask_to_go_on, has_terminal, note, say
 from .diagnosing import diagnosed, tell
+from .outside import forge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,7 +281,7 @@ def weave(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-app.registered_commands += control.app.registered_commands
+app.registered_commands += control.app.registered_commands + forge.app.registered_commands
 app.add_typer(schedules.app)
 
 

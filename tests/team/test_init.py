@@ -63,6 +63,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         "otel.endpoint",
         "otel.headers_file",
         *(f"deploy.{key}" for key in ("command", "persona", "approve", "check", "timeout", "env")),
+        *(f"github.{key}" for key in ("repo", "token_file", "api", "remote", "network", "base", "authors", "to")),
         *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
     } | {
         f"agents.shell.{key}"
@@ -81,6 +82,7 @@ def test_every_example_that_is_commented_out_is_valid(repository):
     assert settings.agents.keys() == {"shell", "recorded", "rehearsal", *(each.name for each in presets())}
     assert settings.gates.keys() == {"tests", "coverage", "security"}
     assert settings.notify.keys() == {"phone", "ci", "script"}
+    assert settings.github.repo == "octo/app"
     assert settings.otel.endpoint == "http://localhost:4318"
     assert settings.groups["docs"] == ("scribe", "lore", "curator")
     assert settings.channel_members == {"review": ("artisan", "scribe"), "code": ("forge", "artisan")}

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ....scheduler.context import Context
-from ....scheduler.settings.urls import checked_endpoint
 from ....scheduler.sprint.control import by_people_only
 from ....scheduler.traces import otlp
 from ....scheduler.traces.exporter import tracer_of
 from ....scheduler.traces.spans import Span
+from ....scheduler.web.urls import checked_endpoint
 
 
 def requests(context: Context, since: int = 0) -> Iterator[dict[str, Any]]:

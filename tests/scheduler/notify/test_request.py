@@ -14,7 +14,7 @@ from email.utils import format_datetime
 import pytest
 from team_mail.scheduler.notify.channel import Message, Webhook
 from team_mail.scheduler.notify.request import Refused, post
-from team_mail.scheduler.settings.urls import refusal
+from team_mail.scheduler.web.urls import refusal
 
 from .conftest import NOW
 from .receiver import SECRET, Receiver

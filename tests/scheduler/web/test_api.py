@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from team_mail.mail.clock import ManualClock
-from team_mail.scheduler.settings.urls import refusal
 from team_mail.scheduler.web.api import ApiError, JsonApi, RateLimited
 from team_mail.scheduler.web.cache import FolderCache
+from team_mail.scheduler.web.urls import refusal
 
 SECRET = "s3cret-token"
 

@@ -1,0 +1,71 @@
+"""Work from the forge: pull requests and issues by number or by label, and what is told of them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ...mail.errors import UsageError
+from ..context import Context
+from .facts import read_forge
+from .github import Github, Issue
+from .issues import answer_issues, take_issue
+from .pulls import Taken, answer_pulls, take_pull
+
+
+class Wanted(NamedTuple):
+    """What is to be taken: pull requests and issues by number, both by label; issues for `to`, else as tasks.
+
+    `anyone` takes those of strangers, too.
+    """
+
+    pulls: Sequence[int] = ()
+    issues: Sequence[int] = ()
+    labels: Sequence[str] = ()
+    to: str = ""
+    as_tasks: bool = False
+    anyone: bool = False
+
+
+def take(context: Context, github: Github, wanted: Wanted, sender: str) -> Iterator[Taken]:
+    """Take what is wanted, and what was pushed to pull requests that were taken before; yield what became of each.
+
+    The caller holds the lock of `speaking`. Raises UsageError if nobody is named for an issue, ApiError, GitError,
+    ClaimError, LogError.
+    """
+    to = "" if wanted.as_tasks else context.mailbox.directory.checked(wanted.to or github.settings.to or sender)
+    _check(context, github, wanted)
+    issues, pulls = _listed(github, wanted)
+    for number in dict.fromkeys((*wanted.pulls, *pulls)):
+        yield take_pull(context, github, number, anyone=wanted.anyone, asked=number in wanted.pulls)
+    for issue in (*map(github.issue, dict.fromkeys(wanted.issues)), *issues):
+        yield take_issue(context, github, issue, to, sender, anyone=wanted.anyone)
+    seen = {*wanted.pulls, *pulls}
+    for pull in read_forge(context.mailbox.projections, github.repo).last_pulls:
+        if pull.number not in seen:
+            yield take_pull(context, github, pull.number, asked=False)
+
+
+def answer(context: Context, github: Github) -> list[int]:
+    """Say at the forge what became of what was taken; return the numbers of those whose comment was written.
+
+    Raises ApiError, LogError.
+    """
+    forge = read_forge(context.mailbox.projections, github.repo)
+    return [*answer_pulls(context, github, forge), *answer_issues(context, github, forge)]
+
+
+def _check(context: Context, github: Github, wanted: Wanted) -> None:
+    """Raise UsageError if issues are wanted and nobody is to have them."""
+    if (wanted.issues or wanted.labels) and not (wanted.as_tasks or wanted.to or github.settings.to):
+        names = ", ".join(sorted(persona.id for persona in context.roster.scheduled)) or "nobody is on the roster"
+        raise UsageError(
+            f"who is to have the issues? --to PERSONA ({names}), [github] to in team.toml, or --task for whoever claims"
+        )
+
+
+def _listed(github: Github, wanted: Wanted) -> tuple[list[Issue], list[int]]:
+    """Return the issues with one of the labels that are not named, and the numbers of the pull requests."""
+    found = {issue.number: issue for label in wanted.labels for issue in github.labelled(label)}
+    issues = [issue for issue in found.values() if not issue.is_pull and issue.number not in wanted.issues]
+    return issues, [issue.number for issue in found.values() if issue.is_pull]

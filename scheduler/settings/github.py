@@ -1,0 +1,67 @@
+"""The table of the forge whose pull requests and issues the team works with."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ..web.urls import EndpointUrl
+from .supervision import Table
+from .values import Branch, Name
+
+_PUBLIC = "https://api.github.com"
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+Association = Literal["OWNER", "MEMBER", "COLLABORATOR", "CONTRIBUTOR"]
+
+
+def _repo(name: str) -> str:
+    if not _REPO.fullmatch(name) or name.endswith(("/.", "/..", ".git")):
+        raise ValueError(f'is {name!r}, and must be the owner and the name of a repository: "octo/app"')
+    return name
+
+
+def _remote(place: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", place) or place.startswith("-") or "::" in place:
+        raise ValueError("must be an address that git pushes to, or the name of a remote of this repository")
+    parts = urlsplit(place) if "://" in place else None
+    if parts and parts.password is not None:
+        raise ValueError("must hold no password: put a token into the file that token_file names")
+    return place
+
+
+class GithubSettings(Table):
+    """`[github]`: the repository at GitHub, or at a server with the same API, that pull requests are opened in.
+
+    Without a `repo` nothing is. `api` is the base address of its API, in a `network` that may be private, and `remote`
+    where git pushes to and fetches from, by default the repository beside the API. `base` is the branch there that pull
+    requests go into, by default `[team] base`. What others write counts if the API calls them one of `authors`, and
+    issues are written to the persona `to`.
+    """
+
+    repo: Annotated[str, AfterValidator(_repo)] | None = None
+    token_file: Annotated[str, Field(min_length=1)] | None = None
+    api: EndpointUrl = _PUBLIC
+    remote: Annotated[str, AfterValidator(_remote)] | None = None
+    network: Literal["public", "private"] = "public"
+    base: Branch | None = None
+    authors: tuple[Association, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
+    to: Name | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.repo and not self.token_file:
+            raise ValueError('says no token_file: write token_file = "../github.token", a file that holds a token')
+        return self
+
+    @property
+    def git_address(self) -> str:
+        """Where git pushes to and fetches from."""
+        if self.remote:
+            return self.remote
+        if self.api == _PUBLIC:
+            return f"https://github.com/{self.repo}.git"
+        parts = urlsplit(self.api)
+        return f"{parts.scheme}://{parts.netloc}/{self.repo}.git"

@@ -1,0 +1,1 @@
+"""What goes outside and comes from there, in lines for people."""

@@ -1,0 +1,174 @@
+"""A sprint becomes one pull request, and stays one whatever happens: kills, lost logs, pushes and reviews of others."""
+
+from __future__ import annotations
+
+import pytest
+from team_mail.scheduler.errors import BranchMoved, NoSuchRun
+from team_mail.scheduler.forge.facts import read_forge
+from team_mail.scheduler.forge.text import code
+from team_mail.scheduler.overview.overview import overview
+from team_mail.scheduler.sprint.decide import StartRequest
+from team_mail.scheduler.sprint.loop import run_sprint
+from team_mail.scheduler.web.api import ApiError
+from team_mail.team.api.outside.forge import publish
+
+from .bomb import killed
+
+MOST = 20
+GATE = '[gates.tests]\ncommand = ["true"]\n'
+
+
+def pulls(forge):
+    return [*forge.repository.pulls.values()]
+
+
+def events(context, *kinds):
+    return [each for each in context.mailbox.log.read() if each.kind in kinds]
+
+
+def test_one_pull_request_says_who_did_what_and_is_updated_in_its_place(team, forge, sprint, opened):
+    """It tells commits, gates and conflicts; again it writes nothing; what people wrote into its body stays."""
+
+    def bob(job):
+        landed = "taken" in (job.workspace / "poem.txt").read_text()
+        team.replaced(8 if landed else 3, "taken by bob")(job)
+
+    sprint({"ann": team.replaced(3, "taken by ann"), "bob": bob}, GATE)
+    context = opened(tables=GATE)
+    done = publish(context).published
+    (pull,) = pulls(forge)
+    assert (done.action, done.number, done.url) == ("opened", pull["number"], pull["html_url"])
+    assert pull["head"]["sha"] == team.git("rev-parse", "team/sprint-1") == forge.repository.tip("team/sprint-1")
+    assert pull["title"] in {"Sprint 1: ann, bob", "Sprint 1: bob, ann"}
+    for said in ("| `ann` | `poem.txt` |", "**Gates:** `tests` passes", "in `poem.txt`"):
+        assert said in pull["body"]
+    head = context.mailbox.log.head()
+
+    again = publish(context).published
+    assert (again.action, context.mailbox.log.head()) == ("unchanged", head)
+    pull["body"] = "Read me first.\r\n\r\n" + pull["body"].replace("`ann`", "somebody") + "\n\nThanks!"
+    assert publish(context).published.action == "updated"
+    assert pull["body"].startswith("Read me first.")
+    assert pull["body"].endswith("Thanks!")
+    assert "| `ann` |" in pull["body"]
+    assert len(pulls(forge)) == 1
+
+
+def test_whoever_is_killed_after_any_step_opens_no_second_one(team, forge, sprint, opened):
+    """After the push, the call that opens it, and the event: the next one goes on from there."""
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    opened()
+    at, log = 1, (team.home / "mail" / "events.jsonl").read_bytes()
+    while killed(lambda: publish(opened()), at):
+        assert len(pulls(forge)) <= 1, at
+        context = opened()
+        publish(context)
+        assert len(pulls(forge)) == len(events(context, "github.published")) == 1, at
+        assert pulls(forge)[0]["head"]["sha"] == team.git("rev-parse", "team/sprint-1"), at
+        forge.repository.pulls.clear()
+        forge.repository.git("update-ref", "-d", "refs/heads/team/sprint-1")
+        (team.home / "mail" / "events.jsonl").write_bytes(log)
+        at += 1
+        assert at < MOST
+    assert at == 4
+
+
+def test_an_answer_that_is_lost_opens_no_second_one_and_that_of_others_is_left_alone(team, forge, sprint, opened):
+    """It is found by its branch and its marker; one from the branch without it is somebody else's, and told."""
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    context = opened()
+    forge.refuse("POST", "/pulls", 0)
+    assert publish(context).published.action == "opened"
+    (pull,) = pulls(forge)
+    forge.refuse("PATCH", "/pulls/1", 0)
+    pull["body"] = pull["body"].replace("`ann`", "")
+    with pytest.raises(ApiError, match="closed without an answer"):
+        publish(context)
+    assert publish(context).published.action == "unchanged"
+
+    log = (team.home / "mail" / "events.jsonl").read_text().splitlines(keepends=True)
+    (team.home / "mail" / "events.jsonl").write_text("".join(line for line in log if "github.published" not in line))
+    assert publish(opened()).published.action == "unchanged"
+    pull["body"] = "Mine."
+    (team.home / "mail" / "events.jsonl").write_text("".join(line for line in log if "github.published" not in line))
+    with pytest.raises(BranchMoved, match="pull request 1 from team/sprint-1 was not opened by this sprint"):
+        publish(opened())
+    assert len(pulls(forge)) == 1
+
+
+def test_nothing_is_pushed_over_commits_of_others(team, forge, sprint, opened, tmp_path):
+    """With commits of others in the way it is refused, and the human told; with theirs on top it goes on."""
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    context = opened()
+    publish(context)
+    there, tip = forge.repository.git_folder, team.git("rev-parse", "team/sprint-1")
+    team.git("clone", "-q", "-b", "team/sprint-1", str(there), str(tmp_path / "other"))
+    (tmp_path / "other" / "more.txt").write_text("more\n")
+    for words in (["add", "."], ["commit", "-qm", "More"], ["push", "-q"]):
+        team.git("-C", str(tmp_path / "other"), *words)
+    theirs = forge.repository.tip("team/sprint-1")
+    assert theirs != tip
+    assert publish(context).published.action == "unchanged"
+    assert forge.repository.tip("team/sprint-1") == theirs
+
+    tree = team.git("rev-parse", "HEAD^{tree}")
+    team.git("update-ref", "refs/heads/team/sprint-1", team.git("commit-tree", tree, "-p", tip, "-m", "Mine"))
+    for _ in range(2):
+        with pytest.raises(BranchMoved, match=r"nothing is pushed by force; to go on: git switch team/sprint-1 && .*"):
+            publish(context)
+    assert forge.repository.tip("team/sprint-1") == theirs
+    now = context.clock.now()
+    assert [need.text for need in overview(context, now).needs if "not published" in need.text] == [
+        "scheduler writes: Sprint 1 is not published"
+    ]
+
+
+def test_what_is_merged_is_over_and_what_is_closed_needs_a_person(team, forge, sprint, opened):
+    """Reopened, it goes on; a sprint that goes on with an open one lands in the same pull request."""
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    context = opened()
+    assert publish(context).heard.outcome == ""
+    (pull,) = pulls(forge)
+    pull["state"] = "closed"
+    for _ in range(2):
+        assert publish(context).published.action == "closed"
+    assert [event.data["outcome"] for event in events(context, "github.ended")] == ["closed"]
+    assert "Pull request 1 of sprint 1 was closed" in [
+        event.subject for event in events(context, "mail.sent") if event.recipients == ("you",)
+    ]
+    pull["state"] = "open"
+    assert publish(context).published.action == "unchanged"
+    assert read_forge(context.mailbox.projections, "octo/app").open
+
+    team.git("branch", "-f", "next", "team/sprint-1")
+    ticker = team.ticker({"bob": team.replaced(8, "taken by bob")}, forge.settings("../token"))
+    ticker.base = "next"
+    assert run_sprint(ticker, StartRequest("asked for", personas=("bob",))).landed == ("bob",)
+    done = publish(context).published
+    assert (done.sprint, done.number, done.action, done.branch) == (2, 1, "updated", "team/sprint-1")
+    assert pull["head"]["sha"] == team.git("rev-parse", "team/sprint-2") != ""
+    assert "### Sprint 1" in pull["body"]
+    assert "### Sprint 2" in pull["body"]
+
+    forge.repository.merge(1, {})
+    assert publish(context).published.action == "merged"
+    assert [event.data["outcome"] for event in events(context, "github.ended")] == ["closed", "merged"]
+    assert not read_forge(context.mailbox.projections, "octo/app").open
+
+
+def test_there_has_to_be_something_to_publish(team, forge, sprint, opened):
+    context = opened()
+    with pytest.raises(NoSuchRun, match="no sprint yet"):
+        publish(context)
+    sprint({"ann": lambda job: None})
+    with pytest.raises(NoSuchRun, match="landed nothing"):
+        publish(context)
+    with pytest.raises(NoSuchRun, match="no sprint 7"):
+        publish(context, 7)
+    assert not pulls(forge)
+
+
+def test_names_that_agents_chose_mention_nobody_and_close_nothing():
+    """In a code span nothing has a meaning, and none can be left."""
+    assert code("a`@octo closes #1`<b>\n") == "`a'@octo closes #1'<b>`"
+    assert code("\x1b[31m") == "`\\x1b[31m`"
