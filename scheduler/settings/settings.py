@@ -15,12 +15,12 @@ from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
+from ..web.urls import EndpointUrl
 from .console import ConsoleSettings
 from .github import GithubSettings
 from .notify import LoggingSettings, NotifySettings, OtelSettings
 from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
-from .urls import EndpointUrl
 from .values import (
     Agents,
     Branch,

@@ -12,7 +12,7 @@ from ...personas.agents.result import log_of
 from ..context import Context
 from ..errors import BranchMoved, NoSuchRun
 from ..kinds import Budget, Kind, RunStatus, SprintOutcome
-from ..landing.base import fast_forward_base
+from ..landing.branch import fast_forward_base
 from ..landing.judging import gates_of
 from ..runs.preparation import FOLDER as SETUP
 from ..state.facts import Mail, Patch, Run

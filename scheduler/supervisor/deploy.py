@@ -26,7 +26,7 @@ from ...personas.running.process import is_going
 from ..context import Context
 from ..errors import BranchMoved, NoSuchRun, NotLeader, NotReady, Stopped
 from ..kinds import DeployOutcome, Kind, RunStatus
-from ..landing.base import fast_forward_base
+from ..landing.branch import fast_forward_base
 from ..landing.clone import checkout
 from ..leader import Leader
 from ..progress import Listener, Progress, silent

@@ -12,7 +12,7 @@ from typing import Any
 from ...mail.log.event import Draft
 from ...scheduler.context import Context
 from ...scheduler.kinds import DeployOutcome, Kind
-from ...scheduler.landing.base import fast_forward_base
+from ...scheduler.landing.branch import fast_forward_base
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.sprint.control import approve_patch, by_people_only, refuse_patch, stop_run
 from ...scheduler.sprint.history import state_at

@@ -67,8 +67,11 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
     } | {
         f"agents.shell.{key}"
-        for key in ("kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel", "budget")
-    }
+        for key in (
+            "kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel", "budget",
+            "source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "url",
+        )
+    }  # fmt: skip
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
 
 

@@ -19,7 +19,7 @@ from team_mail.mail.mailbox import Mailbox
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.errors import BranchMoved, NoProgress, NoSuchRun, NotReady
 from team_mail.scheduler.kinds import Kind
-from team_mail.scheduler.landing.base import fast_forward_base
+from team_mail.scheduler.landing.branch import fast_forward_base
 from team_mail.scheduler.sprint.control import approve_patch, stop_run
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
