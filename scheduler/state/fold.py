@@ -122,9 +122,13 @@ class Fold:
             outcome = fact.data["outcome"]
             self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=outcome, ended=fact.seq)
 
+    def _sprint_stuck(self, fact: Fact) -> None:
+        if self.sprints and self.sprints[-1].number == fact.data["sprint"]:
+            self.sprints[-1] = replace(self.sprints[-1], stuck=fact.seq)
+
     def _tick_done(self, fact: Fact) -> None:
         if self.sprints and self.sprints[-1].number == fact.data.get("sprint"):
-            self.sprints[-1] = replace(self.sprints[-1], ticks=fact.data["tick"])
+            self.sprints[-1] = replace(self.sprints[-1], ticks=fact.data["tick"], stuck=0)
 
     def _run_started(self, fact: Fact) -> None:
         data = fact.data
@@ -293,6 +297,7 @@ class Fold:
         Kind.DISPATCH_STARTED: _dispatch_started,
         Kind.SPRINT_STARTED: _sprint_started,
         Kind.SPRINT_FINISHED: _sprint_finished,
+        Kind.SPRINT_STUCK: _sprint_stuck,
         Kind.TICK_DONE: _tick_done,
         Kind.RUN_STARTED: _run_started,
         Kind.RUN_FINISHED: _run_finished,
