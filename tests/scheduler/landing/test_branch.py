@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -242,6 +243,28 @@ def test_a_branch_with_changes_in_a_checkout_stays_and_a_second_ref_has_what_lan
     assert (team.text(BRANCH, "note.txt"), git(place, "status", "--porcelain")) == (["mine"], "")
     subjects = [mail.subject for mail in ticker.context.mailbox.inbox("you") if mail.type == "escalate"]
     assert subjects == [f"{BRANCH} is checked out with changes, and stays behind"]
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_branch_that_is_moved_between_the_record_and_the_ref_is_woven_again(team, times):
+    """At once, in the same tick; somebody who moves it every time is told of."""
+    ticker, left = team.ticker({"ann": team.replaced(3, "ann 3"), "bob": team.replaced(13, "ann 13")}), [times]
+
+    def moved(events):
+        if left[0] and any(event.kind == "patch.landed" for event in events):
+            left[0] -= 1
+            team.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+            team.git("branch", "--force", BRANCH, "main")
+
+    ticker.context = ticker.dispatcher.context = replace(ticker.context, on_append=moved)
+    run_batch(ticker)
+    if times > 1:
+        with pytest.raises(BranchMoved, match="somebody moves team/sprint-1 while it is woven"):
+            run_batch(ticker)
+        left[0] = 0
+    assert run_batch(ticker).plan.finish == "converged"
+    assert (len(lines_of(team)), len({*runs_of(team)}), len(runs_of(team))) == (2, 2, 2)
+    assert team.git("merge-base", "main", BRANCH) == team.git("rev-parse", "main")
 
 
 class Killed(BaseException):
