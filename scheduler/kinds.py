@@ -29,7 +29,7 @@ class Kind(Described):
     )
     SPRINT_FINISHED = word("sprint.finished", "A sprint ended, and how.", "scheduler")
     SPRINT_STUCK = word("sprint.stuck", "A sprint could not go on, and why: git or a file was in the way.", "scheduler")
-    SPRINT_ABANDONED = word("sprint.abandoned", "A sprint is given up, and what it landed is kept.", _PERSON)
+    SPRINT_ABANDONED = word("sprint.abandoned", "A sprint is given up, and its work is kept.", _PERSON)
     TICK_DONE = word("tick.done", "A tick was carried out, or had nothing to do.", "scheduler")
     RUN_STARTED = word(RUN_STARTED, "An attempt of a persona is about to start.", "scheduler")
     RUN_FINISHED = word("run.finished", "A run ended, and how.", "scheduler")
@@ -259,7 +259,7 @@ class SprintOutcome(Described):
     )
     BUDGET = word("budget", "A budget was spent before everything was done.")
     DEADLINE = word("deadline", "The sprint's time was over, or would have been before the next retry.")
-    ABANDONED = word("abandoned", "A person gave it up by `scheduler abandon`; what it landed is kept.")
+    ABANDONED = word("abandoned", "A person gave it up by `scheduler abandon`; its work is kept.")
 
 
 class DeployOutcome(Described):

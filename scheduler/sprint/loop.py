@@ -74,6 +74,8 @@ def _stuck_on_record(context: Context) -> Generator[None]:
             own = derived_id(Kind.SPRINT_STUCK, sprint.id, str(sprint.ticks), str(error))
             data = {"sprint": sprint.number, "why": str(error)}
             context.append([Draft(Kind.SPRINT_STUCK, "scheduler", data=data, id=own)])
+            if (command := f"scheduler abandon {sprint.number}") not in str(error):
+                error.add_note(f"if that cannot be mended, {command} ends the sprint and keeps its work")
         raise
 
 

@@ -204,6 +204,7 @@ def abandon(
 ) -> None:
     """End a sprint that cannot go on, and keep what it did: its commits, and its patches."""
     from ...mail import render
+    from ...scheduler.kinds import PatchStatus
     from .. import session
     from ..api import control
 
@@ -215,7 +216,9 @@ def abandon(
     kept = f"what it landed is kept: git log {done.kept}" if done.kept else "no commit of it is there"
     output.say(f"sprint {number} is abandoned; {kept}")
     for patch in done.patches:
-        output.say(f"  {patch.persona}'s patch to {', '.join(patch.files)}: team trace {patch.run[:8]} --patch")
+        held = patch.status == PatchStatus.HELD
+        then = f"scheduler approve {patch.run[:8]} lets it land" if held else "the next sprint weaves it"
+        output.say(f"  {patch.persona}'s patch to {', '.join(patch.files)}: {then}")
 
 
 @app.command("install-cron")
