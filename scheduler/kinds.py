@@ -28,6 +28,8 @@ class Kind(Described):
         "sprint.started", "A sprint began: where it starts from, its mode, its first batch.", "scheduler"
     )
     SPRINT_FINISHED = word("sprint.finished", "A sprint ended, and how.", "scheduler")
+    SPRINT_STUCK = word("sprint.stuck", "A sprint could not go on, and why: git or a file was in the way.", "scheduler")
+    SPRINT_ABANDONED = word("sprint.abandoned", "A sprint is given up, and its work is kept.", _PERSON)
     TICK_DONE = word("tick.done", "A tick was carried out, or had nothing to do.", "scheduler")
     RUN_STARTED = word(RUN_STARTED, "An attempt of a persona is about to start.", "scheduler")
     RUN_FINISHED = word("run.finished", "A run ended, and how.", "scheduler")
@@ -257,6 +259,7 @@ class SprintOutcome(Described):
     )
     BUDGET = word("budget", "A budget was spent before everything was done.")
     DEADLINE = word("deadline", "The sprint's time was over, or would have been before the next retry.")
+    ABANDONED = word("abandoned", "A person gave it up by `scheduler abandon`; its work is kept.")
 
 
 class DeployOutcome(Described):
@@ -307,6 +310,7 @@ class NeedKind(Described):
     """What a matter that needs a person is about."""
 
     ROUND = word("round", "Rounds are paused, because they did not help.")
+    SPRINT = word("sprint", "A sprint cannot go on.")
     PAUSE = word("pause", "A person has paused the scheduler.")
     BUDGET = word("budget", "A budget is spent, so nothing more is started.")
     DEPLOY = word("deploy", "A deployment that the gates let pass failed, was cut off, or waits for a person.")

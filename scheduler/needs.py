@@ -197,6 +197,12 @@ def _round_paused(event: Written, _: Reader) -> Need:
     return Need(NeedKind.ROUND, text, "scheduler resume", event.seq, sprint=sprint, urgent=True, about=about)
 
 
+def _stuck(event: Written, _: Reader) -> Need:
+    sprint = _number(event, "sprint")
+    text = f"sprint {sprint} cannot go on: {line(_text(event, 'why'))}"
+    return Need(NeedKind.SPRINT, text, f"scheduler abandon {sprint}", event.seq, sprint=sprint, urgent=True)
+
+
 def _paused(event: Written, _: Reader) -> Need:
     text = f"nothing is started, paused by {event.sender}"
     return Need(NeedKind.PAUSE, text, "scheduler resume", event.seq, sender=event.sender)
@@ -263,7 +269,8 @@ def matter_of(event: Written) -> tuple[str, ...] | None:
         is_red = event.data.get("on_base") is True and event.data.get("passed") is False
         return (event.kind, _text(event, "mark"), _text(event, "tree")) if is_red else None
     names = {
-        Kind.PERSONA_SKIPPED: ("persona",), Kind.BUDGET_SPENT: ("budget", "sprint", "day"),
+        Kind.SPRINT_STUCK: ("sprint",), Kind.PERSONA_SKIPPED: ("persona",),
+        Kind.BUDGET_SPENT: ("budget", "sprint", "day"),
         Kind.DEPLOY_STARTED: ("sprint", "commit"), Kind.DEPLOY_FINISHED: ("sprint", "commit"),
     }  # fmt: skip
     things = (_text(event, name) for name in names.get(Kind(event.kind), ()))
@@ -273,6 +280,7 @@ def matter_of(event: Written) -> tuple[str, ...] | None:
 _NEEDS: dict[str, Callable[[Written, Reader], Need | None]] = {
     Kind.PATCH_HELD: _held,
     Kind.PERSONA_SKIPPED: _set_aside,
+    Kind.SPRINT_STUCK: _stuck,
     Kind.ROUND_PAUSED: _round_paused,
     Kind.SCHEDULER_PAUSED: _paused,
     Kind.DEPLOY_FINISHED: _deployed,

@@ -200,6 +200,8 @@ def test_the_fields_of_events_are_those_of_the_table(tmp_path):
         "run.lost",
         "run.stopped",
         "patch.approved",
+        "sprint.stuck",
+        "sprint.abandoned",
         "weave.lost",
         "budget.spent",
         "scheduler.paused",

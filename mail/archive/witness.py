@@ -89,8 +89,9 @@ def known_to_git(home: Path, most: int | None = None) -> list[Known]:
     """
     if not (home.parent / ".git").exists():
         return []
-    limit = () if most is None else (f"--max-count={most}",)
-    known = {event for _, events in _commits(home, *limit, *_OUR_BRANCHES) for event in events}
+    # Git alone is twice as fast with the search, but would go through all of a history to count what it finds.
+    which = f"--committer={_WEAVER}" if most is None else f"--max-count={most}"
+    known = {event for _, events in _commits(home, which, *_OUR_BRANCHES) for event in events}
     refs = _ask(home, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/team").split()
     kept = [ref.removesuffix("/tip") for ref in refs if ref.endswith("/tip") and f"{ref[:-3]}base" in refs][:_NEWEST]
     apart = _ask(home, "rev-list", *(f"{ref}/tip" for ref in kept), "--not", "--branches").split() if kept else []

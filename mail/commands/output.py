@@ -38,6 +38,7 @@ def run(name: str, command: Callable[[], object], before: Callable[[], object] =
         silence()
         where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         reason = where + reason_of(error) if isinstance(error, OSError) else str(error)
+        reason = "; ".join([reason, *getattr(error, "__notes__", ())])
         sys.stderr.write(f"{name}: {clean(reason)}\n")
         sys.exit(error.exit_code if isinstance(error, TeamMailError) else ExitCode.FAILED)
 

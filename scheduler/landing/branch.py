@@ -187,7 +187,8 @@ def _ready(git: Git, sprint: Sprint, patches: Sequence[Patch]) -> Sequence[Patch
 
     That were commits of patches which landed before them, so they follow one after the other, as if made from the tip.
     """
-    bases = {patch.base for patch in patches} if sprint.lost else set[str]()
+    of_others = any(patch.sprint != sprint.number for patch in patches)  # such as of one that was abandoned
+    bases = {patch.base for patch in patches} if sprint.lost or of_others else set[str]()
     gone = {base for base in bases if not _commit(git, base)}
     ready = [patch for patch in patches if patch.base not in gone]
     if ready or not patches:

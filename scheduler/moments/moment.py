@@ -89,6 +89,8 @@ def _ended(who: str, data: Mapping[str, Any], _: Fact) -> str:
 _TOLD: Mapping[str, Callable[[str, Mapping[str, Any], Fact], str]] = {
     Kind.SPRINT_STARTED: lambda _, data, __: f"sprint {data.get('sprint')} starts: {data.get('reason')}",
     Kind.SPRINT_FINISHED: lambda _, data, __: f"sprint {data.get('sprint')} ends: {data.get('outcome')}",
+    Kind.SPRINT_STUCK: lambda _, data, __: f"sprint {data.get('sprint')} cannot go on: {data.get('why')}",
+    Kind.SPRINT_ABANDONED: lambda _, data, fact: f"{fact.sender} abandons sprint {data.get('sprint')}",
     Kind.TICK_DONE: lambda _, data, __: f"tick {data.get('tick')} done",
     Kind.RUN_STARTED: _started,
     Kind.RUN_FINISHED: _ended,

@@ -100,6 +100,8 @@ def _is_open(fact: Fact, state: State, desk: Desk) -> bool:
     data = fact.data
     if fact.kind == Kind.ROUND_PAUSED:
         return state.stuck == data.get("sprint")
+    if fact.kind == Kind.SPRINT_STUCK:
+        return state.sprint is not None and state.sprint.stuck == fact.seq
     if fact.kind == Kind.SCHEDULER_PAUSED:
         return state.paused is not None and f"by {fact.sender} at {fact.ts[:19]}Z" in state.paused
     if fact.kind == Kind.PERSONA_SKIPPED:

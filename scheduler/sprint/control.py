@@ -1,24 +1,31 @@
-"""What a person may do while the scheduler works: stop a run, pause, resume, let a held patch land or refuse it."""
+"""What a person may do: stop a run, pause, resume, let a held patch land or refuse it, give a sprint up."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ...mail.directory import WEAVER
+from ...mail.directory import SCHEDULER, WEAVER
 from ...mail.errors import UsageError
 from ...mail.home import find_run_folder
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.process import within_run_of
+from ...personas.errors import GitError
 from ...personas.running.sweep import ask_to_end
 from ..approval import ApprovalKey
 from ..context import Context
-from ..errors import NoSuchRun
-from ..kinds import Kind, PatchStatus, RunStatus
+from ..errors import NoSuchRun, NotReady
+from ..kinds import Kind, PatchStatus, RunStatus, SprintOutcome
+from ..landing.branch import keep, kept_as
+from ..leader import Leader
 from ..liveness import is_led, liveness
+from ..runs.batch import BatchRunner
 from ..state.dispatches import under_way
-from ..state.facts import Patch, Run
+from ..state.facts import Patch, Run, Sprint
+from .loop import put_ends_on_record
+from .tick import Ticker
 
 _SHORTEST = 4  # characters of a run's id
 
@@ -113,6 +120,67 @@ def _held(context: Context, name: str) -> Patch:
         known = ", ".join(f"{patch.persona} ({patch.run[:8]})" for patch in held) or "none"
         raise NoSuchRun(f"{name!r} names {len(matches)} held patches; held are: {known}")
     return matches[0]
+
+
+class AbandonedSprint(NamedTuple):
+    """A sprint that was given up: where what it landed is kept, None if nothing landed or git has lost it.
+
+    `patches` are those that are in no commit: what was not decided yet, or also what git has lost.
+    """
+
+    sprint: Sprint
+    kept: str | None
+    patches: tuple[Patch, ...]
+
+
+def abandon_sprint(context: Context, number: int, sender: str, why: str) -> AbandonedSprint:
+    """End the open sprint, whatever keeps it from going on, and keep its work; return where that is.
+
+    Raises NoSuchRun if that sprint is not open, NotReady while runs of it go on, and NotLeader while a scheduler leads.
+    """
+    with Leader(context.home / "work"):
+        sprint = _open_sprint(context, number)
+        going = [run for run in context.state(whole=False).runs if _goes_on(context, run, number)]
+        if going:
+            names = ", ".join(f"{run.persona} ({run.id[:8]})" for run in going)
+            raise NotReady(f"runs of sprint {number} go on: {names}; end them first, each with scheduler stop")
+        with suppress(GitError, OSError):  # what cannot be captured stays in its clone
+            put_ends_on_record(Ticker(context, BatchRunner(context)))
+        kept = _keep(context, sprint)
+        undecided, landed = {PatchStatus.PENDING, PatchStatus.HELD}, {PatchStatus.LANDED, PatchStatus.PRESENT}
+        lost = landed if sprint.commits and not kept else set[PatchStatus]()
+        state = context.state(whole=False)
+        patches = tuple(patch for patch in state.of(*undecided, *lost) if patch.sprint == number)
+        data = {"sprint": number, "why": why, "tip": sprint.tip, "patches": [patch.run for patch in patches]}
+        end = {"sprint": number, "outcome": SprintOutcome.ABANDONED}
+        context.append([
+            Draft(Kind.SPRINT_ABANDONED, sender, data=data, id=derived_id(Kind.SPRINT_ABANDONED, sprint.id)),
+            Draft(Kind.SPRINT_FINISHED, SCHEDULER, data=end, id=derived_id(Kind.SPRINT_FINISHED, str(number))),
+        ])  # fmt: skip
+    return AbandonedSprint(sprint, kept, patches)
+
+
+def _open_sprint(context: Context, number: int) -> Sprint:
+    state = context.state(whole=False)
+    if state.sprint is None or state.sprint.number != number:
+        what = f"sprint {state.sprint.number} is" if state.sprint else "no sprint is"
+        raise NoSuchRun(f"sprint {number} is not open; {what}, scheduler history lists them")
+    return state.sprint
+
+
+def _goes_on(context: Context, run: Run, number: int) -> bool:
+    return run.sprint == number and run.status == RunStatus.OPEN and liveness(context.home, run).goes_on
+
+
+def _keep(context: Context, sprint: Sprint) -> str | None:
+    """Keep what a sprint has landed, and return under which ref."""
+    if not sprint.commits:
+        return None
+    try:
+        keep(context, sprint.branch, sprint.base, sprint.tip)
+    except GitError:
+        return None
+    return kept_as(sprint.branch)
 
 
 def pause(context: Context, sender: str) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from ...mail.errors import LogError, TeamMailError
-from ..errors import NoProgress, Stopped
+from ...mail.log.blobs import BlobMissing
+from ...mail.log.event import Draft, derived_id
+from ...personas.errors import GitError
+from ..context import Context
+from ..errors import BranchMoved, NoProgress, Stopped
 from ..foretell.looker import look_once
-from ..kinds import RunStatus
+from ..kinds import Kind, RunStatus
 from ..liveness import liveness
 from ..progress import Progress
 from ..runs.batch import OpenRuns
@@ -29,7 +35,7 @@ def run_sprint(ticker: Ticker, request: StartRequest) -> Summary | None:
     dispatcher ends the loop. Raises NotReady before anything is started, BranchMoved, LogError, and NoProgress if a
     tick changed nothing.
     """
-    with ticker, ticker.dispatcher.opened() as runs:
+    with _stuck_on_record(ticker.context), ticker, ticker.dispatcher.opened() as runs:
         number = _roll(ticker, request, runs)
     state = ticker.context.state(whole=False)
     sprint = next((sprint for sprint in state.sprints if sprint.number == number), None)
@@ -49,12 +55,28 @@ def run_tick(ticker: Ticker, request: StartRequest, state: State | None = None) 
         done = ticker.tick(request, state, plan)
         _look(ticker, done.state)
         return done
-    if ticker.is_rolling(state, request):
-        return _run_step(ticker, request)
     steps = list[Done]()
-    with ticker.dispatcher.opened() as runs:
-        _roll(ticker, request, runs, steps)
+    with _stuck_on_record(ticker.context):
+        if ticker.is_rolling(state, request):
+            return _run_step(ticker, request)
+        with ticker.dispatcher.opened() as runs:
+            _roll(ticker, request, runs, steps)
     return replace(next((step for step in steps if not step.plan.over), steps[-1]), state=steps[-1].state)
+
+
+@contextmanager
+def _stuck_on_record(context: Context) -> Generator[None]:
+    """Put on record why the open sprint could not go on, so that the human learns of it, and how it can be given up."""
+    try:
+        yield
+    except (GitError, BlobMissing, BranchMoved, NoProgress) as error:
+        if sprint := context.state(whole=False).sprint:
+            own = derived_id(Kind.SPRINT_STUCK, sprint.id, str(sprint.ticks), str(error))
+            data = {"sprint": sprint.number, "why": str(error)}
+            context.append([Draft(Kind.SPRINT_STUCK, "scheduler", data=data, id=own)])
+            if (command := f"scheduler abandon {sprint.number}") not in str(error):
+                error.add_note(f"if that cannot be mended, {command} ends the sprint and keeps its work")
+        raise
 
 
 def _run_step(ticker: Ticker, request: StartRequest) -> Done:

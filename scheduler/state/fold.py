@@ -122,9 +122,13 @@ class Fold:
             outcome = fact.data["outcome"]
             self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=outcome, ended=fact.seq)
 
+    def _sprint_stuck(self, fact: Fact) -> None:
+        if self.sprints and self.sprints[-1].number == fact.data["sprint"]:
+            self.sprints[-1] = replace(self.sprints[-1], stuck=fact.seq)
+
     def _tick_done(self, fact: Fact) -> None:
         if self.sprints and self.sprints[-1].number == fact.data.get("sprint"):
-            self.sprints[-1] = replace(self.sprints[-1], ticks=fact.data["tick"])
+            self.sprints[-1] = replace(self.sprints[-1], ticks=fact.data["tick"], stuck=0)
 
     def _run_started(self, fact: Fact) -> None:
         data = fact.data
@@ -224,8 +228,16 @@ class Fold:
         self.sprints[-1] = replace(
             own, base=fact.data["start"], commits=(), lost=own.lost + 1, origin=own.origin or own.base
         )
-        for run, patch in self.patches.items():
-            if patch.sprint == own.number and patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT}:
+        self._let_wait([run for run, patch in self.patches.items() if patch.sprint == own.number])
+
+    def _sprint_abandoned(self, fact: Fact) -> None:
+        """Let what the sprint made, and git does not have, wait for the next one."""
+        self._let_wait(fact.data["patches"])
+
+    def _let_wait(self, runs: Iterable[str]) -> None:
+        for run in runs:
+            patch = self.patches.get(run)
+            if patch and patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT}:
                 self.patches[run] = replace(patch, status=PatchStatus.PENDING, commit=None)
 
     def _persona_skipped(self, fact: Fact) -> None:
@@ -293,6 +305,8 @@ class Fold:
         Kind.DISPATCH_STARTED: _dispatch_started,
         Kind.SPRINT_STARTED: _sprint_started,
         Kind.SPRINT_FINISHED: _sprint_finished,
+        Kind.SPRINT_STUCK: _sprint_stuck,
+        Kind.SPRINT_ABANDONED: _sprint_abandoned,
         Kind.TICK_DONE: _tick_done,
         Kind.RUN_STARTED: _run_started,
         Kind.RUN_FINISHED: _run_finished,

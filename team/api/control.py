@@ -1,4 +1,4 @@
-"""Controls a team: stop a run, pause, resume, approve or refuse a patch, land a sprint.
+"""Controls a team: stop a run, pause, resume, approve or refuse a patch, land a sprint, give one up.
 
 All functions are for people: called from an agent's run, they raise UsageError.
 """
@@ -14,7 +14,7 @@ from ...scheduler.context import Context
 from ...scheduler.kinds import DeployOutcome, Kind
 from ...scheduler.landing.branch import fast_forward_base
 from ...scheduler.progress import Listener, Progress, silent
-from ...scheduler.sprint.control import approve_patch, by_people_only, refuse_patch, stop_run
+from ...scheduler.sprint.control import abandon_sprint, approve_patch, by_people_only, refuse_patch, stop_run
 from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
 from ...scheduler.supervisor.deploy import Deployment, approved_round
@@ -100,6 +100,21 @@ class LandedSprint:
         return {"branch": self.branch, "commit": self.commit, "gained": self.gained, "blocked": self.blocked}
 
 
+@dataclass(frozen=True)
+class Abandonment:
+    """A sprint that was given up: `kept` is the ref of what it landed, `patches` what is in no commit."""
+
+    number: int
+    branch: str
+    kept: str | None
+    patches: tuple[Patch, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return all values as a JSON object; of each patch its run, persona and files."""
+        patches = [{"run": each.run, "persona": each.persona, "files": [*each.files]} for each in self.patches]
+        return {"sprint": self.number, "branch": self.branch, "kept": self.kept, "patches": patches}
+
+
 def stop(context: Context, run: str, sender: str) -> Stopping:
     """End an open run; it is not tried again in its sprint or dispatch.
 
@@ -176,3 +191,13 @@ def land(context: Context, number: int = 0) -> LandedSprint:
     decided = next((each for each in reversed(state.decided) if each.sprint == number), None)
     blocked = decided.text if decided and not decided.approved else None
     return LandedSprint(*fast_forward_base(context, state, number), blocked)
+
+
+def abandon(context: Context, number: int, sender: str, why: str = "") -> Abandonment:
+    """End the open sprint `number`, which cannot go on, and keep its work.
+
+    Raises NoSuchRun, NotReady while runs of it go on, and NotLeader while a scheduler leads.
+    """
+    by_people_only("scheduler abandon", context.home)
+    done = abandon_sprint(context, number, sender, why)
+    return Abandonment(number, done.sprint.branch, done.kept, done.patches)

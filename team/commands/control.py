@@ -196,6 +196,31 @@ def land(
         note("scheduler", f"the decision about it was {landed.blocked}; scheduler rounds tells why")
 
 
+@app.command()
+def abandon(
+    number: Annotated[int, typer.Argument(help="The number of the open sprint.", min=1)],
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")] = "",
+    as_json: option.Json = False,
+) -> None:
+    """End a sprint that cannot go on, and keep what it did: its commits, and its patches."""
+    from ...mail import render
+    from ...scheduler.kinds import PatchStatus
+    from .. import session
+    from ..api import control
+
+    context = session.context()
+    done = control.abandon(context, number, session.sender(context), why)
+    if as_json:
+        render.document(done.document())
+        return
+    kept = f"what it landed is kept: git log {done.kept}" if done.kept else "no commit of it is there"
+    output.say(f"sprint {number} is abandoned; {kept}")
+    for patch in done.patches:
+        held = patch.status == PatchStatus.HELD
+        then = f"scheduler approve {patch.run[:8]} lets it land" if held else "the next sprint weaves it"
+        output.say(f"  {patch.persona}'s patch to {', '.join(patch.files)}: {then}")
+
+
 @app.command("install-cron")
 def install_cron(
     form: Annotated[str, typer.Argument(help="systemd, crontab, github or all.")] = "all",

@@ -6,10 +6,14 @@ The rows of "Branches and refs" in docs/repositories.md name these tests.
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 from team_mail.mail.letter import Letter
+from team_mail.mail.log.log import EventLog
 from team_mail.personas.git import Git, find_repository
 from team_mail.scheduler.errors import BranchLost, BranchMoved
 from team_mail.scheduler.landing.branch import standing
@@ -239,3 +243,74 @@ def test_a_branch_with_changes_in_a_checkout_stays_and_a_second_ref_has_what_lan
     assert (team.text(BRANCH, "note.txt"), git(place, "status", "--porcelain")) == (["mine"], "")
     subjects = [mail.subject for mail in ticker.context.mailbox.inbox("you") if mail.type == "escalate"]
     assert subjects == [f"{BRANCH} is checked out with changes, and stays behind"]
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_branch_that_is_moved_between_the_record_and_the_ref_is_woven_again(team, times):
+    """At once, in the same tick; somebody who moves it every time is told of."""
+    ticker, left = team.ticker({"ann": team.replaced(3, "ann 3"), "bob": team.replaced(13, "ann 13")}), [times]
+
+    def moved(events):
+        if left[0] and any(event.kind == "patch.landed" for event in events):
+            left[0] -= 1
+            team.git("commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+            team.git("branch", "--force", BRANCH, "main")
+
+    ticker.context = ticker.dispatcher.context = replace(ticker.context, on_append=moved)
+    run_batch(ticker)
+    if times > 1:
+        with pytest.raises(BranchMoved, match="somebody moves team/sprint-1 while it is woven"):
+            run_batch(ticker)
+        left[0] = 0
+    assert run_batch(ticker).plan.finish == "converged"
+    assert (len(lines_of(team)), len({*runs_of(team)}), len(runs_of(team))) == (2, 2, 2)
+    assert team.git("merge-base", "main", BRANCH) == team.git("rev-parse", "main")
+
+
+class Killed(BaseException):
+    """What stands for SIGKILL: nothing that is written afterwards counts."""
+
+
+def killed_at(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Kill the scheduler before one of the steps in which a weave leaves something; of an append, half is written."""
+    append, run, steps = EventLog.append, Git.run, count(1)
+
+    def appended(log, drafts):
+        if next(steps) == step:
+            append(log, drafts[: len(drafts) // 2])
+            raise Killed
+        return append(log, drafts)
+
+    def ran(repository, *words, **given):
+        if words[0] in {"update-ref", "index-pack"} and next(steps) == step:
+            raise Killed
+        return run(repository, *words, **given)
+
+    patch.setattr(EventLog, "append", appended)
+    patch.setattr(Git, "run", ran)
+
+
+def test_what_the_log_calls_landed_is_reachable_wherever_the_weaver_was_killed(team, tmp_path):
+    """Git prunes all that no ref has; the next scheduler goes on, and each patch lands once."""
+    scripts = {"ann": team.replaced(3, "ann 3"), "bob": team.replaced(13, "ann 13")}
+    run_batch(team.ticker(scripts))
+    folder, half = team.folder, tmp_path / "half"
+    shutil.copytree(folder, half, symlinks=True)
+    for step in count(1):
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at(step, patch)
+            try:
+                run_batch(team.ticker(scripts))
+                break
+            except Killed:
+                pass
+        team.git("repack", "-adq")
+        team.git("prune", "--expire=now")
+        landed = [e.data["commit"] for e in team.context().mailbox.log.read() if e.kind == "patch.landed"]
+        kept = set(team.git("rev-list", "--all").split())
+        assert kept.issuperset(landed), step
+        assert team.sprint(scripts).converged, step
+        assert (len(lines_of(team)), len({*runs_of(team)}), len(runs_of(team))) == (2, 2, 2), step
+        shutil.rmtree(folder)
+        shutil.copytree(half, folder, symlinks=True)
+    assert step > 5  # the pack, the ref that keeps it, the append, the branch, and the end of the sprint
