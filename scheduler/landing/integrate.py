@@ -32,6 +32,7 @@ from ..weaver.weave import weave
 from .gate import GateResult
 from .judging import Judging, gates_of
 from .sift import Rejected, sift
+from .signing import signed
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def integrate(  # noqa: PLR0917 - the whole of a tick's knowledge
     woven = weave(context.git, tip, submissions)
     gates = gates_of(context)
     if not gates or not woven.landed:
+        woven = signed(context.git, woven, context.settings.weaver.sign)
         return Integration(sprint, state.tick, woven, dangling=_dangling(context, woven))
 
     if at_once and (certain := _certain(context.git, woven)):
@@ -135,9 +137,10 @@ def integrate(  # noqa: PLR0917 - the whole of a tick's knowledge
     outcome = sift(
         context.git, woven, submissions, gates, judging, state.judged, lambda rest: weave(context.git, tip, rest), stop
     )
+    woven = signed(context.git, outcome.woven, context.settings.weaver.sign)
     return Integration(
-        sprint, state.tick, outcome.woven, outcome.rejected, outcome.verdicts, outcome.red_before, outcome.unsteady,
-        _dangling(context, outcome.woven),
+        sprint, state.tick, woven, outcome.rejected, outcome.verdicts, outcome.red_before, outcome.unsteady,
+        _dangling(context, woven),
     )  # fmt: skip
 
 

@@ -135,6 +135,23 @@ def about_held(held: NeedsApproval) -> Text:
     return f"Approve {held.submission.persona}'s change to {listed(held.files)}?", "\n".join(body), files
 
 
+def about_unsigned(branch: str, why: str) -> Text:
+    """Tell the human that what landed has no signatures, although the git settings ask for them."""
+    body = [
+        f"Your git settings ask for signed commits, and those on {branch} are unsigned. Git said:",
+        "",
+        *(f"    {row}" for row in clean(why).splitlines()),
+        "",
+        "What landed is right all the same. See that this signs, in the environment of the scheduler:",
+        "",
+        "    git commit-tree -S -m trial 'HEAD^{tree}'",
+        "",
+        "What lands from then on is signed. `git rebase --exec 'git commit --amend --no-edit -S'` signs what is there.",
+        "`sign = false` in [weaver] of team.toml asks for no signatures.",
+    ]
+    return f"Commits on {branch} are unsigned", "\n".join(body), {"branch": branch}
+
+
 def about_red_before(result: GateResult) -> Text:
     """Tell the human that a gate fails without any patch, so that it cannot judge them."""
     body = [

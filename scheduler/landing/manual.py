@@ -17,6 +17,7 @@ from ..given import open_given
 from ..weaver.patch import PatchSubmission
 from ..weaver.result import Woven
 from ..weaver.weave import weave
+from .signing import signed
 
 _ALL = "all"
 _PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
@@ -50,7 +51,7 @@ def weave_by_hand(
         raise UsageError(f"{branch!r} is no name for a branch; give another one with --branch")
     if not git.run("rev-parse", "--verify", "--quiet", ref).returncode:
         raise BranchMoved(f"{branch} is there already; delete it (git branch -D {branch}) or name another: --branch")
-    woven = weave(git, tip, submissions)
+    woven = signed(git, weave(git, tip, submissions), None)
     git("update-ref", "-m", "team-mail: weave", ref, woven.tip, "0" * len(tip))
     return woven, branch
 

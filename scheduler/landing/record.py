@@ -26,6 +26,7 @@ from .mails import (
     about_red_before,
     about_refused,
     about_rejected,
+    about_unsigned,
     about_unsteady,
     handed_over,
 )
@@ -51,6 +52,8 @@ def _drafts(context: Context, done: Integration) -> Iterator[Draft]:
     yield from (red_before(context, result) for result in done.red_before)
     yield from (draft for notice in done.dangling for draft in _told(context, notice))
     yield from (_letter(context, about_unsteady(result), "unsteady", result) for result in done.unsteady)
+    if done.woven.unsigned:
+        yield _unsigned(context, done)
     yield _woven(done)
 
 
@@ -124,6 +127,16 @@ def _letter(context: Context, text: Text, key: str, result: GateResult) -> Draft
     return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
 
+def _unsigned(context: Context, done: Integration) -> Draft:
+    """Write to the human, once in a sprint, that its commits have no signature."""
+    subject, body, payload = about_unsigned(done.sprint.branch, done.woven.unsigned)
+    letter = Letter(
+        WEAVER, [context.settings.team.human], subject, body, type="fyi", payload=payload,
+        key=f"unsigned {done.sprint.branch}",
+    )  # fmt: skip
+    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
+
+
 def _told(context: Context, notice: Notice) -> Iterator[Draft]:
     """Write to who uses a name that is gone, as work to be done, and to who removed it, to let it know.
 
@@ -150,6 +163,7 @@ def _woven(done: Integration) -> Draft:
         "tip": woven.tip,
         "order": [landed.submission.key for landed in woven.landed],
         **({"red": red} if red else {}),
+        **({"unsigned": woven.unsigned} if woven.unsigned else {}),
         "dangling": [notice.document() for notice in done.dangling],
         "conflicts": [[first, second, [*files[:_MOST_FILES]]] for first, second, files in pairs],
         **_tags(done),

@@ -271,6 +271,12 @@ class DispatchSettings(Table):
     repository: bool = True
 
 
+class WeaverSettings(Table):
+    """`[weaver]`: whether commits that land are signed; by default as git's `commit.gpgSign` says."""
+
+    sign: bool | None = None
+
+
 class Settings(Table):
     """All settings of a team. They are valid without any `[agents]`, but then nobody can be launched."""
 
@@ -288,6 +294,7 @@ class Settings(Table):
     schedules: Mapping[Name, ScheduleSettings] = {}
     workspace: WorkspaceSettings = WorkspaceSettings()
     dispatch: DispatchSettings = DispatchSettings()
+    weaver: WeaverSettings = WeaverSettings()
     prices: Mapping[str, PriceSettings] = {}
     budget: BudgetSettings = BudgetSettings()
     notify: Mapping[Name, NotifySettings] = {}

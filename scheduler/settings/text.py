@@ -34,7 +34,7 @@ def environment(
     Raises SettingsError for a command that no shell could split into words.
     """
     settings: dict[Key, tuple[Any, Origin]] = {}
-    tables: list[Key] = [("team",), ("sprint",), ("workspace",), ("dispatch",), ("budget",)]
+    tables: list[Key] = [("team",), ("sprint",), ("workspace",), ("dispatch",), ("weaver",), ("budget",)]
     tables += [(table, name) for table in sorted(_NAMED) for name in _names(values, table)]
     for table in tables:
         for name, kind in (fields(table) or {}).items():

@@ -78,7 +78,10 @@ class NeedsApproval:
 
 @dataclass(frozen=True)
 class Woven:
-    """The result of a weave. The parent of each commit in `landed` is the one before it, of the first one `start`."""
+    """The result of a weave. The parent of each commit in `landed` is the one before it, of the first one `start`.
+
+    `unsigned` is why the commits have no signature, where the user's git settings ask for one.
+    """
 
     start: str
     tip: str
@@ -88,26 +91,32 @@ class Woven:
     held: tuple[NeedsApproval, ...] = ()
     conflicts: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # pairs of keys, and the files in which they conflict
     present: tuple[Present, ...] = ()
+    unsigned: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of a weave; `present` is there if some patches are."""
+        """Return the JSON object of a weave; `present` is there if some patches are, and `unsigned` with a reason."""
         present = [_who(each.submission) | {"files": [*each.files]} for each in self.present]
-        return ({"present": present} if present else {}) | {
-            "start": self.start,
-            "tip": self.tip,
-            "landed": [
-                _who(landed.submission) | {"commit": landed.commit, "how": landed.how, "files": [*landed.files]}
-                for landed in self.landed
-            ],
-            "conflicted": [
-                _who(conflicted.submission)
-                | {"signature": conflicted.signature, "files": sorted({hunk.file for hunk in conflicted.hunks})}
-                for conflicted in self.conflicted
-            ],
-            "refused": [_who(refused.submission) | {"reason": refused.reason} for refused in self.refused],
-            "held": [_who(held.submission) | {"files": [*held.files]} for held in self.held],
-            "conflicts": [[first, second, [*files]] for first, second, files in self.conflicts],
-        }
+        unsigned = {"unsigned": self.unsigned} if self.unsigned else {}
+        return (
+            ({"present": present} if present else {})
+            | unsigned
+            | {
+                "start": self.start,
+                "tip": self.tip,
+                "landed": [
+                    _who(landed.submission) | {"commit": landed.commit, "how": landed.how, "files": [*landed.files]}
+                    for landed in self.landed
+                ],
+                "conflicted": [
+                    _who(conflicted.submission)
+                    | {"signature": conflicted.signature, "files": sorted({hunk.file for hunk in conflicted.hunks})}
+                    for conflicted in self.conflicted
+                ],
+                "refused": [_who(refused.submission) | {"reason": refused.reason} for refused in self.refused],
+                "held": [_who(held.submission) | {"files": [*held.files]} for held in self.held],
+                "conflicts": [[first, second, [*files]] for first, second, files in self.conflicts],
+            }
+        )
 
 
 def _who(submission: PatchSubmission) -> dict[str, Any]:

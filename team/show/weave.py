@@ -27,6 +27,8 @@ def lines(woven: Woven) -> Iterator[str]:
         yield f"  refused  {line(_name(patch.submission))}: {line(patch.reason)}"
     for patch in woven.held:
         yield f"  held     {line(_name(patch.submission))}: {listed(patch.files)} needs approval"
+    if woven.unsigned:
+        yield f"the commits are unsigned, although your git settings ask for signatures: {line(woven.unsigned)}"
     if woven.conflicts:
         yield "in each other's way:"
     for key, others in _conflicts(woven):

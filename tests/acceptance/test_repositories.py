@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 
 import pytest
 
-from .test_scheduler import CLEAN, Project, project
+from .test_scheduler import CLEAN, NAMES, Project, project
 from .test_surroundings import alone
 
 __all__ = ["project"]
@@ -126,3 +127,35 @@ def test_a_bare_repository_is_woven_by_hand_and_what_is_held_is_approved_by_name
     bare.ok(*words, "--branch", "each", "--approve", "all")
     landed = [bare.git("ls-tree", "-r", "--name-only", branch).count(".github") for branch in ("one", "both", "each")]
     assert landed == [1, 2, 2]
+
+
+# -- signatures
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+def test_what_lands_is_signed_where_git_asks_for_it_and_else_a_mail_says_that_it_is_not(project, tmp_path):
+    """With a key of ssh; without one the commits land all the same, and one mail has git's own words."""
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    (tmp_path / "allowed").write_text(f"ada@example.org {key.with_suffix('.pub').read_text()}")
+    for name, value in {"commit.gpgSign": "true", "gpg.format": "ssh", "user.signingKey": str(key)}.items():
+        project.git("config", name, value)
+    project.git("config", "gpg.ssh.allowedSignersFile", str(tmp_path / "allowed"))
+    project.agent(more='[gates.ok]\ncommand = ["true"]\n')
+
+    assert sorted(project.document("sprint")["landed"]) == [*NAMES]
+
+    signers = sorted(project.git("log", "--format=%G? %GS %an %cn", "main..team/sprint-1").splitlines())
+    assert signers == [f"G ada@example.org {name} weaver" for name in NAMES]
+    landed = [event["data"]["commit"] for event in project.events("patch.landed")]
+    assert landed == project.git("rev-list", "--reverse", "main..team/sprint-1").split()
+    project.git("fsck", "--strict", "team/sprint-1")
+
+    key.unlink()
+    key.with_suffix(".pub").unlink()
+    assert sorted(project.document("sprint")["landed"]) == [*NAMES]
+    assert {*project.git("log", "--format=%G?", "team/sprint-1..team/sprint-2").split()} <= {"N"}
+    (mail,) = [e for e in project.events("mail.sent") if "unsigned" in e["data"].get("subject", e.get("subject", ""))]
+    assert "git commit-tree -S" in json.dumps(mail)
+    (told,) = [e["data"]["unsigned"] for e in project.events("weave.done") if "unsigned" in e["data"]]
+    assert str(key) in told

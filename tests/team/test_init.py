@@ -55,6 +55,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     assert silent == {
         "sprint.cron",
         "workspace.root",
+        "weaver.sign",
         "supervisor.max_rounds",
         "supervisor.max_time",
         "logging.file",
