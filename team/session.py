@@ -6,7 +6,7 @@ import _thread
 import os
 import signal
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..mail.commands.caller import identity_or_human
@@ -16,6 +16,8 @@ from ..mail.mailbox import Mailbox
 from ..mail.open import open_mailbox, team_home
 from ..mail.process import checked_session
 from ..mail.text.units import counted
+from ..personas.errors import GitError
+from ..personas.git import ask_checkout
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
 from ..scheduler.sessions.sessions import Sessions
@@ -112,13 +114,18 @@ def notes(context: Context, work: str = "sprint", *, repository: bool = True) ->
     if not repository:
         return problems
     problems += look_at_setup(context).notes
-    changed = context.git.using(work_tree=context.top).run(
-        "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude).team", cwd=context.top
-    )
-    if count := len(changed.stdout.splitlines()):
+    if count := _changed(context.top):
         problems.append(f"changes to {counted(count, 'file')} are not committed, and so not part of the {work}")
     forged = [patch for patch in context.state(whole=False).patches if patch.is_unsigned]
     return problems + [f"{patch.persona}'s patch ({patch.run[:8]}) stays held: {patch.why}" for patch in forged]
+
+
+def _changed(top: Path) -> int:
+    """Return how many files of a checkout differ from its last commit, as its user's git sees it."""
+    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--", ".", ":(exclude).team")
+    with suppress(GitError):  # then there is nothing to tell
+        return ask_checkout(top, *words).count(b"\0")
+    return 0
 
 
 @contextmanager

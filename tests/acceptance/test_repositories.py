@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -127,6 +128,47 @@ def test_a_bare_repository_is_woven_by_hand_and_what_is_held_is_approved_by_name
     bare.ok(*words, "--branch", "each", "--approve", "all")
     landed = [bare.git("ls-tree", "-r", "--name-only", branch).count(".github") for branch in ("one", "both", "each")]
     assert landed == [1, 2, 2]
+
+
+# -- line endings, worktrees, ids
+
+
+def test_only_what_its_user_changed_is_said_to_be_not_committed(project):
+    """Not files whose time is new, with line endings that git converts."""
+    alone(project)
+    project.git("config", "core.autocrlf", "true")
+    (project.folder / "crlf.txt").write_bytes(b"one\r\ntwo\r\n")
+    project.git("add", "crlf.txt")
+    project.git("commit", "--quiet", "-m", "Add a file")
+    os.utime(project.folder / "crlf.txt", (1_000_000_000, 1_000_000_000))
+    assert "not committed" not in project.run("scheduler", "sprint").stderr
+    (project.folder / "list.txt").write_text("changed\n")
+    assert "changes to 1 file are not committed" in project.run("scheduler", "sprint").stderr
+
+
+def test_all_that_a_team_does_is_done_in_a_repository_with_sha256_ids(project, tmp_path):
+    """Runs, a conflict, a gate, landing, a dispatch and a weave by hand; no id of other length is written anywhere."""
+    shutil.rmtree(project.folder / ".git")
+    project.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+    project.git("add", "list.txt")
+    project.git("commit", "--quiet", "-m", "Begin")
+    script = (
+        "cat > /dev/null; sed -i '1s/.*/{persona} was first, in attempt {attempt}/' list.txt; rm -rf .team/run/conflict"
+    )
+    project.agent(script, '[gates.ok]\ncommand = ["true"]\n')
+    done = project.document("sprint", "--set", "sprint.max_attempts=1", code=4)
+    assert done["conflicts"] >= 1
+    assert len(done["landed"]) >= 1
+    project.ok("scheduler", "land", "1")
+    assert len(project.git("rev-parse", "main")) == 64
+    assert "was first" in project.git("show", "main:list.txt")
+    project.agent("cat > /dev/null; echo {persona} > {persona}.txt")
+    (tmp_path / "tasks.json").write_text('{"tasks": [{"task_id": "a", "agent": "ann"}]}')
+    assert json.loads(project.ok("team", "dispatch", str(tmp_path / "tasks.json")))["status"] == "success"
+    project.git("diff", f"--output={tmp_path / 'own.patch'}", "main~1", "main")
+    project.ok("scheduler", "weave", "--base", "main~1", str(tmp_path / "own.patch"))
+    project.git("fsck", "--strict")
+    assert not re.search(rb"[^0-9a-f]0{40}[^0-9a-f]", project.log())
 
 
 # -- signatures
