@@ -21,7 +21,7 @@ from ...mail.errors import TeamMailError
 from ..errors import ServiceError
 from ..running.folder import RunFolder
 from ..running.process import read_report
-from .changes import ChangeRefused, Clone, address_of
+from .changes import ChangeRefused, Clone, Start, address_of
 from .client import NOT_FOUND, JulesClient
 from .letters import Letters, Reply, given_mail
 from .orders import AUTO_CREATE_PR, CHANGED, HUMAN, RESULT, VARIABLE, Orders
@@ -49,11 +49,14 @@ your own, so read it with these changes, which come first:
 
 - `team-mail` and the folder `.team` are not there. Whatever you would mail or ask, say as a message: `{whom}` gets it
   as mail, and the answer comes to you here.
-- Your files are those of the branch `{branch}` as it was pushed. What is said to have landed since, or to be merged
-  into your files already, is not there: make your change so that it fits what the text shows.
+- {files}
 - End with your change in place. Do not push it, and do not commit it to another branch.
 
 """
+_BEHIND = """\
+Your files are those of the branch `{branch}` as it was pushed. What is said to have landed since, or to be merged
+  into your files already, is not there: make your change so that it fits what the text shows."""
+_THERE = "Your files are those that the text speaks of, and what it says is merged into them is."
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,14 @@ class Player:
         record = self.records.write(
             Record(self.place.persona, self.place.work, self.place.run, mark, title, now, heard=heard, earlier=earlier)
         )
-        orders = self.orders
-        context = {"source": orders.source, "githubRepoContext": {"startingBranch": orders.branch}}
+        orders, branch = self.orders, self.orders.branch
+        if before and before.start:
+            self.clone.withdraw(before.start[0])
+        if orders.push:
+            branch = f"team-mail/{self.place.persona}-{mark.split()[1]}"
+            record = self.records.write(replace(record, start=Start(branch)))  # so that it is deleted, come what may
+            record = self.records.write(replace(record, start=self.clone.push(branch)))
+        context = {"source": orders.source, "githubRepoContext": {"startingBranch": branch}}
         with self.records.place(orders.creates, self.clock):
             raw = self.client.create_session(
                 self._whole_prompt, title, context, orders.plan == HUMAN,
@@ -152,8 +161,14 @@ class Player:
             return self._answered(record, raw)
 
     @property
+    def clone(self) -> Clone:
+        """The workspace, and the repository that Jules works on."""
+        return Clone(self.place.workspace, address_of(self.orders.remote, self.place.home))
+
+    @property
     def _whole_prompt(self) -> str:
-        return _PREAMBLE.format(whom=self.orders.whom, branch=self.orders.branch) + self.prompt
+        files = _THERE if self.orders.push else _BEHIND.format(branch=self.orders.branch)
+        return _PREAMBLE.format(whom=self.orders.whom, files=files) + self.prompt
 
     def _answered(self, record: Record, raw: Mapping[str, Any]) -> Record:
         session = read_session(raw)
@@ -245,11 +260,12 @@ class _Following:
         if session.state != COMPLETED:
             reasons = [each.text for each in self._seen.values() if each.kind == "sessionFailed" and each.text]
             return self._ended(session, f"Jules failed: {reasons[-1] if reasons else 'it gave no reason'}", failed=True)
-        clone, base = Clone(self._player.place.workspace, address_of(self._orders.remote, self._player.place.home)), ""
+        clone, base = self._player.clone, ""
+        start = Start(*self._record.start) if self._record.start else None
         change = last_change(session, self._seen.values())
         try:
             if change:
-                base = clone.take(change)
+                base = clone.take(change, start)
             elif session.pull_request:
                 base = clone.take_pull_request(session.pull_request)
         except ChangeRefused as refused:
@@ -268,6 +284,8 @@ class _Following:
     ) -> int:
         self._told(session, outcome, base)
         self._player.records.write(replace(self._record, over=True))
+        if self._record.start and (why := self._player.clone.withdraw(self._record.start[0])):
+            self._stream.stand(why)
         self._stream.end(session.id, text, failed=failed)
         return int(failed)
 

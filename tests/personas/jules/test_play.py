@@ -18,7 +18,7 @@ from team_mail.personas.jules.play import Place, Player, goes_on
 from team_mail.personas.jules.record import SENT, Records
 from team_mail.personas.jules.session import read_session
 from team_mail.personas.jules.stream import Stream
-from team_mail.personas.running.folder import RunFolder
+from team_mail.personas.running.folder import MERGED, RunFolder
 
 KEY = "AIza-secret"
 
@@ -275,6 +275,42 @@ def test_a_pull_request_and_a_base_that_is_not_here_are_fetched(scene, tmp_path)
         assert player.play() == 0
         assert (player.place.workspace / "list.txt").read_text() == "first\na\nb\nc\nd\ne\n"
         assert result(player)["base"] == scene.head
+
+
+def test_a_session_starts_from_what_its_run_finds_if_that_is_pushed(scene, tmp_path):
+    """The newest commit, with the merge of a patch that conflicted; its branch is there as long as it is needed."""
+    origin = tmp_path / "origin"
+    scene.git("clone", "-q", "--bare", str(scene.shop), str(origin))
+    marks = scene.change("list.txt", "a\n<<<<<<<\nb\n=======\nbe\n>>>>>>>\nc\nd\n")
+    settled = "a\nb and be\nc\nd\n"
+    started = []
+
+    def play(body):
+        branch = body["sourceContext"]["githubRepoContext"]["startingBranch"]
+        started.append(scene.git("rev-parse", branch, cwd=origin).strip())
+        (found := tmp_path / "found").mkdir()
+        scene.git("clone", "-q", "--branch", branch, str(origin), str(found))
+        assert "<<<<<<<" in (found / "list.txt").read_text()
+        (found / "list.txt").write_text(settled)
+        return Play(scene.git("diff", cwd=found), started[0], says="Settled.")
+
+    with FakeJules(play, key=KEY) as jules:
+        player = scene.player(jules, remote=str(origin), push=True)
+        merged = player.place.workspace / MERGED
+        merged.parent.mkdir(parents=True)
+        merged.write_text(marks)
+        scene.git("apply", str(merged), cwd=player.place.workspace)
+        assert player.play() == 0
+    assert (player.place.workspace / "list.txt").read_text() == settled
+    assert result(player)["base"] == scene.head != started[0]
+    assert scene.git("branch", "--list", "team-mail/*", cwd=origin) == ""
+    (body,) = jules.sessions.values()
+    assert "what it says is merged into them is." in body["prompt"]
+
+    refused = scene.player(jules, push=True)
+    refused.place = replace(refused.place, work="another")
+    assert refused.play() == 1
+    assert "there is no remote to push to" in transcript(refused).failed
 
 
 def test_no_more_sessions_are_created_at_once_than_the_settings_say(scene):
