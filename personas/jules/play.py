@@ -318,10 +318,10 @@ def _read_words(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Play the run that the words and the environment describe; return its exit code."""
-    given = _read_words(sys.argv[1:] if words is None else words)
-    orders, key, stream = Orders(**json.loads(given.orders)), environ.get(VARIABLE, ""), Stream()
+def main() -> int:
+    """Play the run that the command line and the environment describe; return its exit code."""
+    given, stream = _read_words(sys.argv[1:]), Stream()
+    orders, key = Orders(**json.loads(given.orders)), os.environ.pop(VARIABLE, "")  # git, which it starts, needs none
     orders = replace(orders, patience=max(orders.patience, given.timeout))  # of a persona, which may have longer
     try:
         client = JulesClient(key, url=orders.url, tries=TRIES)
@@ -329,7 +329,7 @@ def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.env
     except (TeamMailError, OSError) as error:
         stream.end("", str(error), failed=True)
         return 1
-    return Player(client, orders, place_of(environ, given.sprint), prompt, (key,), stream).play()
+    return Player(client, orders, place_of(os.environ, given.sprint), prompt, (key,), stream).play()
 
 
 if __name__ == "__main__":
