@@ -189,6 +189,7 @@ class _Following:
         self._stream, self._orders = player.stream, orders
         self._letters = Letters(place.workspace, place.persona, orders.whom, record.session, record.url, player.secrets)
         self._seen: dict[str, Activity] = {}
+        self._said: list[Activity] = []  # what Jules said last, of which the next look tells whether it asks
 
     def follow(self) -> int:
         """Follow the session; return the exit code of the run."""
@@ -214,9 +215,13 @@ class _Following:
 
     def _pass_on(self, session: Session, news: list[Activity]) -> None:
         """Pass on what Jules asks; approve its plan if nobody is to be asked."""
-        for activity in news:
-            if activity.kind == "agentMessaged" and activity.text and not session.is_over:
+        before, self._said = self._said, [each for each in news if each.kind == "agentMessaged" and each.text]
+        for activity in before:
+            (self._letters.ask if session.state == QUESTION else self._letters.tell)(activity.id, activity.text)
+        if session.state == QUESTION:
+            for activity in self._said:
                 self._letters.ask(activity.id, activity.text)
+            self._said = []
         said = [each for each in self._seen.values() if each.kind in {"agentMessaged", "planGenerated", "userMessaged"}]
         if session.state == QUESTION and not (said and said[-1].kind == "agentMessaged"):
             self._letters.ask(f"feedback after {said[-1].id if said else 'the start'}", "")

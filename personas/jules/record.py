@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ VERSION = 1
 _FOLDER = ("work", "jules")  # in `.team`
 _LOOK = 0.1  # seconds between two looks for a free place
 _UNSAFE = re.compile(r"[^\w.-]")
+_NAME = 100  # characters
 SENDING, SENT = "sending", "sent"
 
 
@@ -107,7 +109,8 @@ class Records:
         return None
 
     def _file(self, persona: str, work: str) -> Path:
-        return self._folder / f"{_UNSAFE.sub('_', f'{persona} {work}')[:200]}.json"
+        name = f"{persona} {work}"
+        return self._folder / f"{_UNSAFE.sub('_', name)[:_NAME]}-{sha256(name.encode()).hexdigest()[:16]}.json"
 
 
 def _read(file: Path) -> Record | None:

@@ -15,7 +15,7 @@ from team_mail.personas.jules.client import JulesClient
 from team_mail.personas.jules.fake import FakeJules, Play
 from team_mail.personas.jules.orders import Orders
 from team_mail.personas.jules.play import Place, Player, goes_on
-from team_mail.personas.jules.record import SENT, Records
+from team_mail.personas.jules.record import SENT, Record, Records
 from team_mail.personas.jules.session import read_session
 from team_mail.personas.jules.stream import Stream
 from team_mail.personas.running.folder import MERGED, RunFolder
@@ -134,7 +134,9 @@ def test_which_session_a_run_goes_on_with(scene, state, age, over, reported, on)
 
 def test_a_change_is_made_where_jules_made_it(scene):
     """At its own base: nothing that landed since is taken back, and words, commands and plan are in the stream."""
-    with FakeJules(Play(scene.patch, scene.begun, says="Done.", asks="Which b?\x1b"), key=KEY) as jules:
+    with FakeJules(
+        Play(scene.patch, scene.begun, says="Done.", asks="Which b?\x1b", notes="Now then."), key=KEY
+    ) as jules:
         player = scene.player(jules, plan="human", pull_request=True)
         clock = player.clock
         clock.sleep = lambda seconds: (type(clock).sleep(clock, seconds), answer(jules))
@@ -152,9 +154,10 @@ def test_a_change_is_made_where_jules_made_it(scene):
     said = transcript(player)
     assert (said.finished, said.failed, said.text) == (True, None, "Done.")
     assert [call.tool for call in said.calls] == ["bash"]
-    plan, question = sorted(mails(player).values(), key=lambda text: "Jules asks" in text)
+    plan, note, question = sorted(mails(player).values(), key=lambda text: ("Jules asks" in text, "says" in text))
     assert "| 1. Look\n| 2. Change it: and test\n\nApprove it: reply" in plan
     assert 'to: "you"\nsubject: "Jules asks: Which b?\\\\x1b"\ntype: "question"\n' in question
+    assert 'subject: "Jules says: Now then."\ntype: "fyi"\n' in note
     assert scene.record.over
 
 
@@ -271,7 +274,7 @@ def test_a_pull_request_and_a_base_that_is_not_here_are_fetched(scene, tmp_path)
 
         jules.play = Play(pull_request="https://github.com/acme/shop/pull/7")
         player = scene.player(jules, remote=str(origin))
-        scene.home.joinpath("work/jules/ann_sprints.json").unlink()
+        player.place = replace(player.place, work="another")
         assert player.play() == 0
         assert (player.place.workspace / "list.txt").read_text() == "first\na\nb\nc\nd\ne\n"
         assert result(player)["base"] == scene.head
@@ -327,6 +330,14 @@ def test_no_more_sessions_are_created_at_once_than_the_settings_say(scene):
             thread.join()
     assert (len(jules.sessions), jules.most_flying) == (5, 2)
     assert len([*Records(scene.home).all()]) == 5
+
+
+def test_work_with_a_long_name_has_a_record_of_its_own(scene):
+    """Whatever it shares with others, such as the beginning, or letters that no file may have in its name."""
+    records, works = Records(scene.home), ["x" * 300 + "1", "x" * 300 + "2", "a/b", "a_b"]
+    for work in works:
+        records.write(Record("ann", work, "run", work, "", "2026-01-01T00:00:00Z"))
+    assert [records.read("ann", work).mark for work in works] == works
 
 
 def test_mail_of_a_run_is_for_its_session(scene):
