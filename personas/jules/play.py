@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from .session import (
 from .stream import Stream
 
 TRIES = 12  # of a request: about four minutes, as a run is long
+_SAID = {"agentMessaged", "userMessaged", "planApproved"}  # kinds of activity
 _LISTED = 300  # sessions among which one is looked for whose create was not answered
 _TITLE = 60
 _PREAMBLE = """\
@@ -214,22 +216,34 @@ class _Following:
         return news
 
     def _pass_on(self, session: Session, news: list[Activity]) -> None:
-        """Pass on what Jules asks; approve its plan if nobody is to be asked."""
+        """Pass on what Jules asks and says; approve its plan if nobody is to be asked."""
         before, self._said = self._said, [each for each in news if each.kind == "agentMessaged" and each.text]
-        for activity in before:
-            (self._letters.ask if session.state == QUESTION else self._letters.tell)(activity.id, activity.text)
-        if session.state == QUESTION:
-            for activity in self._said:
-                self._letters.ask(activity.id, activity.text)
-            self._said = []
-        said = [each for each in self._seen.values() if each.kind in {"agentMessaged", "planGenerated", "userMessaged"}]
-        if session.state == QUESTION and not (said and said[-1].kind == "agentMessaged"):
-            self._letters.ask(f"feedback after {said[-1].id if said else 'the start'}", "")
+        last = self._unanswered() if session.state == QUESTION else []
+        for activity in (*before, *self._said):
+            if activity in last or activity.id in self._record.questions:
+                self._ask(activity.id, activity.text)
+            elif activity in before:
+                self._letters.tell(activity.id, activity.text)
+        if session.state == QUESTION and not last:
+            said = [each.id for each in self._seen.values() if each.kind in _SAID]
+            self._ask(f"feedback after {said[-1] if said else 'the start'}", "")
         if session.state == PLAN and self._orders.plan != HUMAN:
             self._client.approve_plan(session.id, done=self._approved)
         elif session.state == PLAN:
             plans = [each for each in self._seen.values() if each.kind == "planGenerated"]
             self._letters.show_plan(plans[-1].id if plans else "plan", plans[-1].text if plans else "")
+
+    def _unanswered(self) -> list[Activity]:
+        """Return what Jules has said since somebody last said something to it."""
+        later = takewhile(lambda each: each.kind != "userMessaged", reversed(self._seen.values()))
+        return [each for each in later if each.kind == "agentMessaged" and each.text]
+
+    def _ask(self, activity: str, text: str) -> None:
+        """Ask a question; it is on record, so that a run that goes on asks by the same mail, and hears its answer."""
+        self._letters.ask(activity, text)
+        if activity not in self._record.questions:
+            questions = (*self._record.questions, activity)
+            self._record = self._player.records.write(replace(self._record, questions=questions))
 
     def _approved(self) -> dict[str, Any] | None:
         raw = self._client.get_session(self._record.session)

@@ -36,8 +36,8 @@ class Record:
     `work` names the work of runs that go on with each other's session. `mark` is in the session's title. `session` is
     its id, empty until Jules has answered, and `asked` when Jules was asked for it. `run` is the run that last went on
     with it, and `over` tells that this one took what it came to. `start` is what was pushed for it, empty if nothing
-    was. `heard` are the mails that were passed on to it, each with how far, and `earlier` the sessions of the same work
-    that were given up or are over.
+    was. `questions` are the activities that were passed on as questions, and `heard` the mails that were passed on to
+    it, each with how far. `earlier` are the sessions of the same work that were given up or are over.
     """
 
     persona: str
@@ -52,6 +52,7 @@ class Record:
     heard: dict[str, str] = field(default_factory=dict[str, str])
     earlier: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
     v: int = VERSION
 
     def age(self, now: datetime) -> float:
@@ -118,7 +119,7 @@ def _read(file: Path) -> Record | None:
         raw: Any = json.loads(read_file(file))
         if isinstance(raw, dict):
             values = cast("dict[str, Any]", raw)
-            values |= {name: tuple(values[name]) for name in ("earlier", "start")}
+            values |= {name: tuple(values[name]) for name in ("earlier", "start", "questions")}
             record = Record(**values)
             return record if record.v == VERSION else None
     return None

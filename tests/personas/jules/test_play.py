@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import pytest
 from team_mail.mail.clock import ManualClock
+from team_mail.mail.letter import Letter
+from team_mail.mail.open import open_mailbox
 from team_mail.personas.agents.stream import read_stream
 from team_mail.personas.jules.client import JulesClient
 from team_mail.personas.jules.fake import FakeJules, Play
@@ -19,6 +21,7 @@ from team_mail.personas.jules.record import SENT, Record, Records
 from team_mail.personas.jules.session import read_session
 from team_mail.personas.jules.stream import Stream
 from team_mail.personas.running.folder import MERGED, RunFolder
+from team_mail.personas.running.mail_process import MailProcess
 
 KEY = "AIza-secret"
 
@@ -223,6 +226,45 @@ def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(sc
     assert mails(first).items() <= mails(second).items()
     assert (second.place.workspace / "list.txt").read_text() == "a\nbee\nc\n"
     assert scene.record.run == second.place.run
+
+
+class Once(JulesClient):
+    """A client whose run is killed when it has sent a message."""
+
+    def send_message(self, session, prompt, *, done=None):
+        super().send_message(session, prompt, done=done)
+        raise Cut
+
+
+def test_an_answer_reaches_jules_once_though_its_run_is_killed_at_that(scene):
+    """The next run asks by the same mail, sees that Jules has heard the answer, and counts it as read."""
+    (scene.home / "personas").mkdir(parents=True)
+    (scene.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMind it.\n")
+    mailbox = open_mailbox(scene.home, create=True)
+
+    def person(_):
+        """Answer the question once; once the answer is read, let the session end."""
+        threading.Event().wait(0.02)  # for the mail process
+        questions = [row for row in mailbox.inbox("you") if row.type == "question"]
+        if questions and not mailbox.inbox("ann"):
+            mailbox.reply(Letter("you", [], body="The first"), str(questions[0].seq))
+        if mailbox.inbox("ann") and not mailbox.unread(["ann"]):
+            jules.change(scene.record.session, Play(says="Done."))
+
+    def played(player):
+        player.clock.sleep = person
+        with MailProcess(player.place.workspace, "ann", player.place.run, scene.home, "you"):
+            return player.play()
+
+    with FakeJules(Play(end="stuck", asks="Which?"), key=KEY) as jules:
+        first = scene.player(jules)
+        first.client = Once(KEY, url=jules.url)
+        with pytest.raises(Cut):
+            played(first)
+        assert mailbox.unread(["ann"])
+        assert played(scene.player(jules)) == 0
+        assert jules.said(scene.record.session) == ["The first"]
+    assert len([row for row in mailbox.inbox("you") if row.type == "question"]) == 1
 
 
 def test_a_session_that_was_deleted_is_replaced(scene):
