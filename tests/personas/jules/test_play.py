@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import subprocess
 import threading
@@ -20,8 +21,11 @@ from team_mail.personas.jules.play import Place, Player, goes_on
 from team_mail.personas.jules.record import SENT, Record, Records
 from team_mail.personas.jules.session import read_session
 from team_mail.personas.jules.stream import Stream
+from team_mail.personas.rest.rest import Rest
 from team_mail.personas.running.folder import MERGED, RunFolder
 from team_mail.personas.running.mail_process import MailProcess
+
+from ...samples import each_once
 
 KEY = "AIza-secret"
 
@@ -226,6 +230,36 @@ def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(sc
     assert mails(first).items() <= mails(second).items()
     assert (second.place.workspace / "list.txt").read_text() == "a\nbee\nc\n"
     assert scene.record.run == second.place.run
+
+
+class Dying(Rest):
+    """A connection whose run is killed before or after the n-th request."""
+
+    def _asked(self, *request):
+        number = next(self.clock.requests)
+        if (number, "before") == self.clock.end:
+            raise Cut
+        try:
+            return super()._asked(*request)
+        finally:
+            if (number, "after") == self.clock.end:
+                raise Cut
+
+
+@pytest.mark.parametrize(("number", "when"), each_once(range(8), ("before", "after")))
+def test_there_is_one_session_wherever_a_run_is_killed(scene, number, when):
+    """Before or after any request to Jules; the next run brings its change home."""
+    with FakeJules(Play(scene.patch, scene.begun, says="Done."), key=KEY) as jules:
+        first = scene.player(jules)
+        first.clock.requests, first.clock.end = itertools.count(), (number, when)
+        first.client._rest = Dying("Jules", jules.url, {"X-Goog-Api-Key": KEY}, clock=first.clock)
+        with pytest.raises(Cut):
+            first.play()
+        second = scene.player(jules)
+        assert second.play() == 0
+        assert [*jules.sessions] == [scene.record.session]
+    assert (second.place.workspace / "list.txt").read_text() == "a\nbee\nc\n"
+    assert scene.record.earlier == ()
 
 
 class Once(JulesClient):
