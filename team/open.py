@@ -148,6 +148,7 @@ def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:
     return Orders(
         settings.source or "", settings.branch or team.base, settings.ask or team.human, settings.plan,
         settings.pull_request, settings.creates, settings.poll, settings.timeout, settings.url or URL, settings.remote,
+        settings.push,
     )  # fmt: skip
 
 

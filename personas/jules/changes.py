@@ -14,6 +14,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ...mail.errors import TeamMailError
 from ...mail.home import RUN_FOLDER
@@ -28,10 +29,23 @@ _NUMBER = re.compile(r"/pull/(\d{1,9})/?$")
 _LONGEST = 600.0  # seconds for a fetch
 _SHORT = 12
 _FETCHED = "refs/jules/fetched"
+_WHO = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", "team-mail"), ("EMAIL", "team-mail@localhost"))}  # fmt: skip
 
 
 class ChangeRefused(TeamMailError):
     """A change that cannot be made here; the message says why, and what to do."""
+
+
+class Start(NamedTuple):
+    """What a session starts from: a branch that was pushed for it, its commit, and the run's base of that.
+
+    The commit is the base, unless the workspace had a merge with marks in its files: then it has these, too.
+    """
+
+    branch: str
+    commit: str = ""
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,9 +55,32 @@ class Clone:
     workspace: Path
     remote: str = ""
 
-    def take(self, change: ChangeSet) -> str:
+    def push(self, branch: str) -> Start:
+        """Push what the workspace holds as a branch, for a session to start from. Raises ChangeRefused."""
+        if not self.remote:
+            raise ChangeRefused("push = true, and there is no remote to push to; name one in remote")
+        with self._scratch() as scratch:
+            commit = scratch.commit()
+            scratch.talk("push", f"{commit}:refs/heads/{branch}", self.remote, "what Jules starts from is pushed")
+            return Start(branch, commit, scratch.head)
+
+    def withdraw(self, branch: str) -> str:
+        """Delete a branch that was pushed; return why that failed, if it did."""
+        try:
+            with self._scratch() as scratch:
+                scratch.talk("push", f":refs/heads/{branch}", self.remote, f"the branch {branch} is deleted")
+        except ChangeRefused as refused:
+            return str(refused)
+        return ""
+
+    def take(self, change: ChangeSet, start: Start | None = None) -> str:
         """Make a change; return the commit that it is a change of. Raises ChangeRefused."""
         with self._scratch() as scratch:
+            if start and change.base in {"", start.commit}:
+                if not scratch.has(start.commit):
+                    scratch.fetch(self.remote, f"refs/heads/{start.branch}")
+                scratch.lay(scratch.applied(start.commit, change.patch))
+                return start.base
             base = self._base(scratch, change.base)
             if scratch.has(base, here=True):
                 scratch.lay(scratch.applied(base, change.patch))
@@ -106,12 +143,28 @@ class _Scratch:
         git = self._clone if here else self._git
         return git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
 
+    def commit(self) -> str:
+        """Return the commit of what the workspace holds before anybody changed it; it is written if there is none."""
+        merged = self._workspace / MERGED
+        if not merged.exists() or not (patch := merged.read_bytes()):
+            return self.head
+        git = self._git.using(index=self._folder / "merge")
+        git("read-tree", self.head)
+        git("apply", "--cached", "-", stdin=patch, cwd=self._folder)
+        git = replace(git, settings={**git.settings, **_WHO})
+        return git.line("commit-tree", git.line("write-tree"), "-p", self.head, "-m", "Merge a patch that conflicted")
+
     def fetch(self, remote: str, what: str) -> None:
         """Fetch a ref or commit as the user would. Raises ChangeRefused."""
         wanted = f"what Jules changed is based on {what}, which is not in this repository"
         if not remote:
             raise ChangeRefused(f"{wanted}: fetch it (`git fetch origin {what}`), and run it again")
-        words = ["git", "fetch", "--quiet", "--no-tags", "--end-of-options", remote, f"+{what}:{_FETCHED}"]
+        self.talk("fetch", f"+{what}:{_FETCHED}", remote, wanted)
+
+    def talk(self, command: str, ref: str, remote: str, wanted: str) -> None:
+        """Fetch or push as the user would. Raises ChangeRefused, which says what was wanted."""
+        own = {"fetch": ["--no-tags"], "push": ["--no-verify"]}[command]
+        words = ["git", "-c", "core.hooksPath=/dev/null", command, "--quiet", *own, "--end-of-options", remote, ref]
         env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         try:
             ended = subprocess.run(  # noqa: S603
@@ -119,10 +172,10 @@ class _Scratch:
                 check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise ChangeRefused(f"{wanted}, and git fetch took longer than {_LONGEST:g} s") from None
+            raise ChangeRefused(f"{wanted}, and git {command} took longer than {_LONGEST:g} s") from None
         if ended.returncode:
             why = next((row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()), "")
-            raise ChangeRefused(f"{wanted}, and git fetch failed: {line(why)[:200]}")
+            raise ChangeRefused(f"{wanted}, and git {command} failed: {line(why)[:200]}")
 
     def tree(self, commit: str) -> str:
         """Return the tree of a commit."""

@@ -39,6 +39,8 @@ Json = dict[str, Any]
 class Play:
     """How a session goes. `asks` is a question that it waits for an answer to, and `says` its last words.
 
+    `notes` is what it says on the way without waiting.
+
     It ends `completed`, with `patch` as a change set of `base` and with `pull_request` (an address) if these are given;
     or `failed`; or it is `stuck`, in progress for ever.
     """
@@ -47,6 +49,7 @@ class Play:
     base: str = ""
     says: str = ""
     asks: str = ""
+    notes: str = ""
     pull_request: str = ""
     command: str = "pytest -q"
     end: Literal["completed", "failed", "stuck"] = "completed"
@@ -101,11 +104,16 @@ class _Session:
         if self.play.asks:
             self.tell("agent", agentMessaged={"agentMessage": self.play.asks})
             return QUESTION
+        return self._go_on()
+
+    def _go_on(self) -> str:
+        if self.play.notes:
+            self.tell("agent", agentMessaged={"agentMessage": self.play.notes})
         return "IN_PROGRESS"
 
     def _finish(self) -> str:
         if self.state == QUESTION:
-            return "IN_PROGRESS"
+            return self._go_on()
         if self.play.end == "stuck":
             return self.state
         bash = {"bashOutput": {"command": self.play.command, "output": "1 passed\n"}}  # without an exit code, it is 0
@@ -334,7 +342,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--end", choices=("completed", "failed", "stuck"), default="completed")
     given = parser.parse_args(words)
     patch = given.patch.read_text() if given.patch else ""
-    play = Play(patch, given.base, given.say, given.ask, given.pull_request, end=given.end)
+    play = Play(patch, given.base, given.say, given.ask, pull_request=given.pull_request, end=given.end)
     with FakeJules(play, key=given.key, port=given.port) as fake:
         sys.stdout.write(f'url = "{fake.url}"\n# and {VARIABLE}={given.key} in the environment; end it with Ctrl-C\n')
         sys.stdout.flush()

@@ -22,6 +22,7 @@ from ...mail.home import RUN_FOLDER
 from ..rest.rest import blotted
 from ..running.folder import RunFolder
 
+_ASKS, _FYI = "question", "fyi"  # types of mail
 APPROVE = "approve"  # the type of mail that approves a plan, and a word that does
 _YES = re.compile(r"\s*(approved?|yes|ok(ay)?|lgtm)\b[\s.!]*", re.IGNORECASE)
 _MOST = 8_000  # characters of Jules's words in a mail
@@ -33,6 +34,13 @@ _QUESTION = """\
 {quoted}
 
 It waits for an answer: reply to this mail, and the text goes to Jules. Or: team jules send {session} "…"
+"""
+_WORDS = """\
+Jules says in its session {session}{url}:
+
+{quoted}
+
+It goes on meanwhile; a reply to this mail goes to it.
 """
 _PLAN = """\
 Jules has a plan in its session {session}{url}, and waits for your approval:
@@ -75,9 +83,13 @@ class Letters:
         head = "Jules asks" if text else "Jules waits for feedback"
         self._send(activity, f"Jules asks: {_first(text)}" if text else head, _QUESTION, text, head)
 
+    def tell(self, activity: str, text: str) -> None:
+        """Pass on what Jules says without waiting for an answer; it wakes nobody."""
+        self._send(activity, f"Jules says: {_first(text)}", _WORDS, text, type=_FYI)
+
     def show_plan(self, activity: str, text: str) -> None:
         """Ask for the approval of a plan."""
-        self._send(activity, "Jules has a plan to be approved", _PLAN, text, "")
+        self._send(activity, "Jules has a plan to be approved", _PLAN, text)
 
     def replies(self, heard: Container[str]) -> Iterator[Reply]:
         """Yield the mail that Jules has not heard, the oldest first: what the run was given, and replies since."""
@@ -90,16 +102,18 @@ class Letters:
         """Count a reply as read; it wakes nobody then."""
         self._team_mail("read", str(reply.seq))
 
-    def _send(self, activity: str, subject: str, form: str, text: str, head: str) -> None:
-        name = f"jules-{hashlib.sha256(f'{self.session}/{activity}'.encode()).hexdigest()[:16]}.md"
+    def _send(
+        self, activity: str, subject: str, form: str, text: str, head: str = "", *, type: str = _ASKS
+    ) -> None:  # fmt: skip
+        key = f"jules/{self.session}/{activity}/{type}"
+        name = f"jules-{hashlib.sha256(key.encode()).hexdigest()[:16]}.md"
         if name in self._asked:
             return
         quoted = "\n".join(f"| {row}".rstrip() for row in text[:_MOST].splitlines()) or "| (nothing)"
         url = f" ({self.url})" if self.url else ""
         body = form.format(head=head, session=self.session, url=url, quoted=quoted)
         front = {
-            "to": self.whom, "subject": subject[:_SUBJECT], "type": "question",
-            "key": f"jules/{self.session}/{activity}",
+            "to": self.whom, "subject": subject[:_SUBJECT], "type": type, "key": key,
         }  # fmt: skip
         rows = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
         data = blotted(f"---\n{rows}\n---\n{body}", self.secrets).encode()

@@ -18,7 +18,7 @@ class Orders:
 
     `whom` is asked what Jules asks. At most `creates` are created at once, in the team; each is looked at `every` so
     many seconds, and given up after `patience` seconds at work. `remote` is the repository that Jules works on, by its
-    name in git or its address.
+    name in git or its address; with `push`, what a run finds is pushed there for its session to start from.
     """
 
     source: str
@@ -31,3 +31,4 @@ class Orders:
     patience: float = 1_800.0
     url: str = URL
     remote: str = "origin"
+    push: bool = False

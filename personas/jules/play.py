@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ...mail.errors import TeamMailError
 from ..errors import ServiceError
 from ..running.folder import RunFolder
 from ..running.process import read_report
-from .changes import ChangeRefused, Clone, address_of
+from .changes import ChangeRefused, Clone, Start, address_of
 from .client import NOT_FOUND, JulesClient
 from .letters import Letters, Reply, given_mail
 from .orders import AUTO_CREATE_PR, CHANGED, HUMAN, RESULT, VARIABLE, Orders
@@ -41,6 +42,7 @@ from .session import (
 from .stream import Stream
 
 TRIES = 12  # of a request: about four minutes, as a run is long
+_SAID = {"agentMessaged", "userMessaged", "planApproved"}  # kinds of activity
 _LISTED = 300  # sessions among which one is looked for whose create was not answered
 _TITLE = 60
 _PREAMBLE = """\
@@ -49,11 +51,14 @@ your own, so read it with these changes, which come first:
 
 - `team-mail` and the folder `.team` are not there. Whatever you would mail or ask, say as a message: `{whom}` gets it
   as mail, and the answer comes to you here.
-- Your files are those of the branch `{branch}` as it was pushed. What is said to have landed since, or to be merged
-  into your files already, is not there: make your change so that it fits what the text shows.
+- {files}
 - End with your change in place. Do not push it, and do not commit it to another branch.
 
 """
+_BEHIND = """\
+Your files are those of the branch `{branch}` as it was pushed. What is said to have landed since, or to be merged
+  into your files already, is not there: make your change so that it fits what the text shows."""
+_THERE = "Your files are those that the text speaks of, and what it says is merged into them is."
 
 
 @dataclass(frozen=True)
@@ -142,8 +147,14 @@ class Player:
         record = self.records.write(
             Record(self.place.persona, self.place.work, self.place.run, mark, title, now, heard=heard, earlier=earlier)
         )
-        orders = self.orders
-        context = {"source": orders.source, "githubRepoContext": {"startingBranch": orders.branch}}
+        orders, branch = self.orders, self.orders.branch
+        if before and before.start:
+            self.clone.withdraw(before.start[0])
+        if orders.push:
+            branch = f"team-mail/{self.place.persona}-{mark.split()[1]}"
+            record = self.records.write(replace(record, start=Start(branch)))  # so that it is deleted, come what may
+            record = self.records.write(replace(record, start=self.clone.push(branch)))
+        context = {"source": orders.source, "githubRepoContext": {"startingBranch": branch}}
         with self.records.place(orders.creates, self.clock):
             raw = self.client.create_session(
                 self._whole_prompt, title, context, orders.plan == HUMAN,
@@ -152,8 +163,14 @@ class Player:
             return self._answered(record, raw)
 
     @property
+    def clone(self) -> Clone:
+        """The workspace, and the repository that Jules works on."""
+        return Clone(self.place.workspace, address_of(self.orders.remote, self.place.home))
+
+    @property
     def _whole_prompt(self) -> str:
-        return _PREAMBLE.format(whom=self.orders.whom, branch=self.orders.branch) + self.prompt
+        files = _THERE if self.orders.push else _BEHIND.format(branch=self.orders.branch)
+        return _PREAMBLE.format(whom=self.orders.whom, files=files) + self.prompt
 
     def _answered(self, record: Record, raw: Mapping[str, Any]) -> Record:
         session = read_session(raw)
@@ -174,6 +191,7 @@ class _Following:
         self._stream, self._orders = player.stream, orders
         self._letters = Letters(place.workspace, place.persona, orders.whom, record.session, record.url, player.secrets)
         self._seen: dict[str, Activity] = {}
+        self._said: list[Activity] = []  # what Jules said last, of which the next look tells whether it asks
 
     def follow(self) -> int:
         """Follow the session; return the exit code of the run."""
@@ -198,18 +216,34 @@ class _Following:
         return news
 
     def _pass_on(self, session: Session, news: list[Activity]) -> None:
-        """Pass on what Jules asks; approve its plan if nobody is to be asked."""
-        for activity in news:
-            if activity.kind == "agentMessaged" and activity.text and not session.is_over:
-                self._letters.ask(activity.id, activity.text)
-        said = [each for each in self._seen.values() if each.kind in {"agentMessaged", "planGenerated", "userMessaged"}]
-        if session.state == QUESTION and not (said and said[-1].kind == "agentMessaged"):
-            self._letters.ask(f"feedback after {said[-1].id if said else 'the start'}", "")
+        """Pass on what Jules asks and says; approve its plan if nobody is to be asked."""
+        before, self._said = self._said, [each for each in news if each.kind == "agentMessaged" and each.text]
+        last = self._unanswered() if session.state == QUESTION else []
+        for activity in (*before, *self._said):
+            if activity in last or activity.id in self._record.questions:
+                self._ask(activity.id, activity.text)
+            elif activity in before:
+                self._letters.tell(activity.id, activity.text)
+        if session.state == QUESTION and not last:
+            said = [each.id for each in self._seen.values() if each.kind in _SAID]
+            self._ask(f"feedback after {said[-1] if said else 'the start'}", "")
         if session.state == PLAN and self._orders.plan != HUMAN:
             self._client.approve_plan(session.id, done=self._approved)
         elif session.state == PLAN:
             plans = [each for each in self._seen.values() if each.kind == "planGenerated"]
             self._letters.show_plan(plans[-1].id if plans else "plan", plans[-1].text if plans else "")
+
+    def _unanswered(self) -> list[Activity]:
+        """Return what Jules has said since somebody last said something to it."""
+        later = takewhile(lambda each: each.kind != "userMessaged", reversed(self._seen.values()))
+        return [each for each in later if each.kind == "agentMessaged" and each.text]
+
+    def _ask(self, activity: str, text: str) -> None:
+        """Ask a question; it is on record, so that a run that goes on asks by the same mail, and hears its answer."""
+        self._letters.ask(activity, text)
+        if activity not in self._record.questions:
+            questions = (*self._record.questions, activity)
+            self._record = self._player.records.write(replace(self._record, questions=questions))
 
     def _approved(self) -> dict[str, Any] | None:
         raw = self._client.get_session(self._record.session)
@@ -245,11 +279,12 @@ class _Following:
         if session.state != COMPLETED:
             reasons = [each.text for each in self._seen.values() if each.kind == "sessionFailed" and each.text]
             return self._ended(session, f"Jules failed: {reasons[-1] if reasons else 'it gave no reason'}", failed=True)
-        clone, base = Clone(self._player.place.workspace, address_of(self._orders.remote, self._player.place.home)), ""
+        clone, base = self._player.clone, ""
+        start = Start(*self._record.start) if self._record.start else None
         change = last_change(session, self._seen.values())
         try:
             if change:
-                base = clone.take(change)
+                base = clone.take(change, start)
             elif session.pull_request:
                 base = clone.take_pull_request(session.pull_request)
         except ChangeRefused as refused:
@@ -268,6 +303,8 @@ class _Following:
     ) -> int:
         self._told(session, outcome, base)
         self._player.records.write(replace(self._record, over=True))
+        if self._record.start and (why := self._player.clone.withdraw(self._record.start[0])):
+            self._stream.stand(why)
         self._stream.end(session.id, text, failed=failed)
         return int(failed)
 
@@ -300,10 +337,10 @@ def _read_words(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Play the run that the words and the environment describe; return its exit code."""
-    given = _read_words(sys.argv[1:] if words is None else words)
-    orders, key, stream = Orders(**json.loads(given.orders)), environ.get(VARIABLE, ""), Stream()
+def main() -> int:
+    """Play the run that the command line and the environment describe; return its exit code."""
+    given, stream = _read_words(sys.argv[1:]), Stream()
+    orders, key = Orders(**json.loads(given.orders)), os.environ.pop(VARIABLE, "")  # git, which it starts, needs none
     orders = replace(orders, patience=max(orders.patience, given.timeout))  # of a persona, which may have longer
     try:
         client = JulesClient(key, url=orders.url, tries=TRIES)
@@ -311,7 +348,7 @@ def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.env
     except (TeamMailError, OSError) as error:
         stream.end("", str(error), failed=True)
         return 1
-    return Player(client, orders, place_of(environ, given.sprint), prompt, (key,), stream).play()
+    return Player(client, orders, place_of(os.environ, given.sprint), prompt, (key,), stream).play()
 
 
 if __name__ == "__main__":

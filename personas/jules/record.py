@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ VERSION = 1
 _FOLDER = ("work", "jules")  # in `.team`
 _LOOK = 0.1  # seconds between two looks for a free place
 _UNSAFE = re.compile(r"[^\w.-]")
+_NAME = 100  # characters
 SENDING, SENT = "sending", "sent"
 
 
@@ -31,10 +33,11 @@ SENDING, SENT = "sending", "sent"
 class Record:
     """The session of one piece of work of a persona.
 
-    `work` is `sprint N`, or the task and dispatch. `mark` is in the session's title. `session` is its id, empty until
-    Jules has answered, and `asked` when Jules was asked for it. `run` is the run that last went on with it, and `over`
-    tells that this one took what it came to. `heard` are the mails that were passed on to it, each with how far, and
-    `earlier` the sessions of the same work that were given up or are over.
+    `work` names the work of runs that go on with each other's session. `mark` is in the session's title. `session` is
+    its id, empty until Jules has answered, and `asked` when Jules was asked for it. `run` is the run that last went on
+    with it, and `over` tells that this one took what it came to. `start` is what was pushed for it, empty if nothing
+    was. `questions` are the activities that were passed on as questions, and `heard` the mails that were passed on to
+    it, each with how far. `earlier` are the sessions of the same work that were given up or are over.
     """
 
     persona: str
@@ -48,6 +51,8 @@ class Record:
     over: bool = False
     heard: dict[str, str] = field(default_factory=dict[str, str])
     earlier: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
     v: int = VERSION
 
     def age(self, now: datetime) -> float:
@@ -105,7 +110,8 @@ class Records:
         return None
 
     def _file(self, persona: str, work: str) -> Path:
-        return self._folder / f"{_UNSAFE.sub('_', f'{persona} {work}')[:200]}.json"
+        name = f"{persona} {work}"
+        return self._folder / f"{_UNSAFE.sub('_', name)[:_NAME]}-{sha256(name.encode()).hexdigest()[:16]}.json"
 
 
 def _read(file: Path) -> Record | None:
@@ -113,7 +119,7 @@ def _read(file: Path) -> Record | None:
         raw: Any = json.loads(read_file(file))
         if isinstance(raw, dict):
             values = cast("dict[str, Any]", raw)
-            values["earlier"] = tuple(values["earlier"])
+            values |= {name: tuple(values[name]) for name in ("earlier", "start", "questions")}
             record = Record(**values)
             return record if record.v == VERSION else None
     return None

@@ -53,7 +53,7 @@ _NEEDED = {  # what a kind of agent cannot do without, and an example of it
     "jules": ("source", 'source = "sources/github/OWNER/REPO"'),
     "replay": ("folder", 'folder = "patches"'),
 }
-_OF_JULES = {"source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "url"}
+_OF_JULES = {"source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "push", "url"}
 _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 
 
@@ -140,6 +140,7 @@ class AgentSettings(Table):
     creates: Annotated[int, Field(ge=1, le=100)] = 5
     poll: Limit = 10.0
     remote: Annotated[str, Field(min_length=1, max_length=2000)] = "origin"
+    push: bool = False
     url: EndpointUrl | None = None
 
     @model_validator(mode="after")

@@ -9,8 +9,9 @@ from team_mail.mail.errors import UsageError
 from team_mail.personas.jules.fake import FakeJules, Play
 from team_mail.personas.jules.record import Record, Records
 from team_mail.scheduler.errors import NotReady, SettingsError
-from team_mail.team.api import agents
+from team_mail.team.api import agents, sprints
 from team_mail.team.api.outside import jules as api
+from team_mail.team.commands.common.paid import first_on_paid
 from team_mail.team.commands.team import app
 from team_mail.team.open import open_team
 from team_mail.team.show import agents as show
@@ -69,8 +70,11 @@ def test_the_commands_do_what_the_functions_do(team, jules, monkeypatch):
 
 
 def test_a_team_of_jules_is_told_what_comes_next(team, jules):
-    """There is nothing to try elsewhere, and nothing to install."""
+    """There is nothing to try elsewhere, and nothing to install; the first sprint may cost."""
     team.context({}, f'[team]\nagent = "jules"\n{team.settings}')
+    context = open_team(team.home, {})
+    question = first_on_paid(context, sprints.preview_sprint(context).plan)
+    assert question == "sprint 1 starts 3 runs of jules, and up to 3 runs of each persona in all; it may cost money"
     seen = agents.doctor(team.home)
     assert ("[agents.jules]", "it can be started") in [(each.what, each.text) for each in seen.checks]
     assert [*show.diagnosis(seen)][-1] == "next: scheduler --dry-run   shows what a sprint would do"

@@ -16,8 +16,10 @@ from team_mail import (
     Draft,
     Event,
     EventLog,
+    FakeJules,
     FileBlobs,
     FunctionAgent,
+    JulesClient,
     Launch,
     Letter,
     Listener,
@@ -44,6 +46,9 @@ from team_mail import (
     validate_task_dependencies,
 )
 from team_mail.mail import get_inbox, send_message
+
+with FakeJules(key="any") as jules:
+    assert_type(JulesClient("any", url=jules.url).create_session("Look", title="Look"), dict[str, Any])
 
 logs: list[Log] = [EventLog(Path("mail")), MemoryLog()]
 assert_type(logs[0].append([Draft("mail.sent", "boss", ("curator",))]), list[Event])

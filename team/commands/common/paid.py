@@ -34,6 +34,8 @@ def first_on_paid(context: Context, plan: TickPlan) -> str | None:
 
 def _is_paid(context: Context, agent: str) -> bool:
     table = context.settings.agents.get(agent)
+    if table and table.kind == "jules":  # whose sessions are limited by the day
+        return True
     if table is None or table.command is None:
         return False
     programs = {each.program for each in presets()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import subprocess
 import threading
@@ -10,15 +11,21 @@ from dataclasses import replace
 
 import pytest
 from team_mail.mail.clock import ManualClock
+from team_mail.mail.letter import Letter
+from team_mail.mail.open import open_mailbox
 from team_mail.personas.agents.stream import read_stream
 from team_mail.personas.jules.client import JulesClient
 from team_mail.personas.jules.fake import FakeJules, Play
 from team_mail.personas.jules.orders import Orders
 from team_mail.personas.jules.play import Place, Player, goes_on
-from team_mail.personas.jules.record import SENT, Records
+from team_mail.personas.jules.record import SENT, Record, Records
 from team_mail.personas.jules.session import read_session
 from team_mail.personas.jules.stream import Stream
-from team_mail.personas.running.folder import RunFolder
+from team_mail.personas.rest.rest import Rest
+from team_mail.personas.running.folder import MERGED, RunFolder
+from team_mail.personas.running.mail_process import MailProcess
+
+from ...samples import each_once
 
 KEY = "AIza-secret"
 
@@ -134,7 +141,9 @@ def test_which_session_a_run_goes_on_with(scene, state, age, over, reported, on)
 
 def test_a_change_is_made_where_jules_made_it(scene):
     """At its own base: nothing that landed since is taken back, and words, commands and plan are in the stream."""
-    with FakeJules(Play(scene.patch, scene.begun, says="Done.", asks="Which b?\x1b"), key=KEY) as jules:
+    with FakeJules(
+        Play(scene.patch, scene.begun, says="Done.", asks="Which b?\x1b", notes="Now then."), key=KEY
+    ) as jules:
         player = scene.player(jules, plan="human", pull_request=True)
         clock = player.clock
         clock.sleep = lambda seconds: (type(clock).sleep(clock, seconds), answer(jules))
@@ -152,9 +161,10 @@ def test_a_change_is_made_where_jules_made_it(scene):
     said = transcript(player)
     assert (said.finished, said.failed, said.text) == (True, None, "Done.")
     assert [call.tool for call in said.calls] == ["bash"]
-    plan, question = sorted(mails(player).values(), key=lambda text: "Jules asks" in text)
+    plan, note, question = sorted(mails(player).values(), key=lambda text: ("Jules asks" in text, "says" in text))
     assert "| 1. Look\n| 2. Change it: and test\n\nApprove it: reply" in plan
     assert 'to: "you"\nsubject: "Jules asks: Which b?\\\\x1b"\ntype: "question"\n' in question
+    assert 'subject: "Jules says: Now then."\ntype: "fyi"\n' in note
     assert scene.record.over
 
 
@@ -222,6 +232,75 @@ def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(sc
     assert scene.record.run == second.place.run
 
 
+class Dying(Rest):
+    """A connection whose run is killed before or after the n-th request."""
+
+    def _asked(self, *request):
+        number = next(self.clock.requests)
+        if (number, "before") == self.clock.end:
+            raise Cut
+        try:
+            return super()._asked(*request)
+        finally:
+            if (number, "after") == self.clock.end:
+                raise Cut
+
+
+@pytest.mark.parametrize(("number", "when"), each_once(range(8), ("before", "after")))
+def test_there_is_one_session_wherever_a_run_is_killed(scene, number, when):
+    """Before or after any request to Jules; the next run brings its change home."""
+    with FakeJules(Play(scene.patch, scene.begun, says="Done."), key=KEY) as jules:
+        first = scene.player(jules)
+        first.clock.requests, first.clock.end = itertools.count(), (number, when)
+        first.client._rest = Dying("Jules", jules.url, {"X-Goog-Api-Key": KEY}, clock=first.clock)
+        with pytest.raises(Cut):
+            first.play()
+        second = scene.player(jules)
+        assert second.play() == 0
+        assert [*jules.sessions] == [scene.record.session]
+    assert (second.place.workspace / "list.txt").read_text() == "a\nbee\nc\n"
+    assert scene.record.earlier == ()
+
+
+class Once(JulesClient):
+    """A client whose run is killed when it has sent a message."""
+
+    def send_message(self, session, prompt, *, done=None):
+        super().send_message(session, prompt, done=done)
+        raise Cut
+
+
+def test_an_answer_reaches_jules_once_though_its_run_is_killed_at_that(scene):
+    """The next run asks by the same mail, sees that Jules has heard the answer, and counts it as read."""
+    (scene.home / "personas").mkdir(parents=True)
+    (scene.home / "personas" / "ann.md").write_text("---\nid: ann\n---\nMind it.\n")
+    mailbox = open_mailbox(scene.home, create=True)
+
+    def person(_):
+        """Answer the question once; once the answer is read, let the session end."""
+        threading.Event().wait(0.02)  # for the mail process
+        questions = [row for row in mailbox.inbox("you") if row.type == "question"]
+        if questions and not mailbox.inbox("ann"):
+            mailbox.reply(Letter("you", [], body="The first"), str(questions[0].seq))
+        if mailbox.inbox("ann") and not mailbox.unread(["ann"]):
+            jules.change(scene.record.session, Play(says="Done."))
+
+    def played(player):
+        player.clock.sleep = person
+        with MailProcess(player.place.workspace, "ann", player.place.run, scene.home, "you"):
+            return player.play()
+
+    with FakeJules(Play(end="stuck", asks="Which?"), key=KEY) as jules:
+        first = scene.player(jules)
+        first.client = Once(KEY, url=jules.url)
+        with pytest.raises(Cut):
+            played(first)
+        assert mailbox.unread(["ann"])
+        assert played(scene.player(jules)) == 0
+        assert jules.said(scene.record.session) == ["The first"]
+    assert len([row for row in mailbox.inbox("you") if row.type == "question"]) == 1
+
+
 def test_a_session_that_was_deleted_is_replaced(scene):
     """As its run cannot go on with it, whatever the record says."""
     with FakeJules(Play(end="stuck"), key=KEY) as jules:
@@ -271,10 +350,46 @@ def test_a_pull_request_and_a_base_that_is_not_here_are_fetched(scene, tmp_path)
 
         jules.play = Play(pull_request="https://github.com/acme/shop/pull/7")
         player = scene.player(jules, remote=str(origin))
-        scene.home.joinpath("work/jules/ann_sprints.json").unlink()
+        player.place = replace(player.place, work="another")
         assert player.play() == 0
         assert (player.place.workspace / "list.txt").read_text() == "first\na\nb\nc\nd\ne\n"
         assert result(player)["base"] == scene.head
+
+
+def test_a_session_starts_from_what_its_run_finds_if_that_is_pushed(scene, tmp_path):
+    """The newest commit, with the merge of a patch that conflicted; its branch is there as long as it is needed."""
+    origin = tmp_path / "origin"
+    scene.git("clone", "-q", "--bare", str(scene.shop), str(origin))
+    marks = scene.change("list.txt", "a\n<<<<<<<\nb\n=======\nbe\n>>>>>>>\nc\nd\n")
+    settled = "a\nb and be\nc\nd\n"
+    started = []
+
+    def play(body):
+        branch = body["sourceContext"]["githubRepoContext"]["startingBranch"]
+        started.append(scene.git("rev-parse", branch, cwd=origin).strip())
+        (found := tmp_path / "found").mkdir()
+        scene.git("clone", "-q", "--branch", branch, str(origin), str(found))
+        assert "<<<<<<<" in (found / "list.txt").read_text()
+        (found / "list.txt").write_text(settled)
+        return Play(scene.git("diff", cwd=found), started[0], says="Settled.")
+
+    with FakeJules(play, key=KEY) as jules:
+        player = scene.player(jules, remote=str(origin), push=True)
+        merged = player.place.workspace / MERGED
+        merged.parent.mkdir(parents=True)
+        merged.write_text(marks)
+        scene.git("apply", str(merged), cwd=player.place.workspace)
+        assert player.play() == 0
+    assert (player.place.workspace / "list.txt").read_text() == settled
+    assert result(player)["base"] == scene.head != started[0]
+    assert scene.git("branch", "--list", "team-mail/*", cwd=origin) == ""
+    (body,) = jules.sessions.values()
+    assert "what it says is merged into them is." in body["prompt"]
+
+    refused = scene.player(jules, push=True)
+    refused.place = replace(refused.place, work="another")
+    assert refused.play() == 1
+    assert "there is no remote to push to" in transcript(refused).failed
 
 
 def test_no_more_sessions_are_created_at_once_than_the_settings_say(scene):
@@ -291,6 +406,14 @@ def test_no_more_sessions_are_created_at_once_than_the_settings_say(scene):
             thread.join()
     assert (len(jules.sessions), jules.most_flying) == (5, 2)
     assert len([*Records(scene.home).all()]) == 5
+
+
+def test_work_with_a_long_name_has_a_record_of_its_own(scene):
+    """Whatever it shares with others, such as the beginning, or letters that no file may have in its name."""
+    records, works = Records(scene.home), ["x" * 300 + "1", "x" * 300 + "2", "a/b", "a_b"]
+    for work in works:
+        records.write(Record("ann", work, "run", work, "", "2026-01-01T00:00:00Z"))
+    assert [records.read("ann", work).mark for work in works] == works
 
 
 def test_mail_of_a_run_is_for_its_session(scene):
