@@ -12,8 +12,7 @@ from ....scheduler.leader import leading
 from ....scheduler.state.reading import LAST
 from ... import api
 from ..common.console import Console
-from ..common.route import MOST_ROWS, Asked, Page, Route, for_page
-from . import dispatches
+from ..common.route import MOST_ROWS, Asked, Page, Route
 
 NEWEST = "last"
 
@@ -32,7 +31,7 @@ def sprints(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 def _most(asked: Asked) -> int:
-    """Return how many sprints are asked for, by default as many as `scheduler history` lists."""
+    """Return how many sprints or dispatches are asked for, by default as many as commands list."""
     return min(asked.number("limit", LAST, 1) or LAST, MOST_ROWS)
 
 
@@ -66,11 +65,12 @@ def tasks(console: Console, asked: Asked) -> dict[str, Any]:
     from ....scheduler.overview.tasks import claimed_work
 
     context = console.context
-    _, listed = for_page(asked, dispatches.listed(console, asked))
+    found = api.traces.dispatches(context, _most(asked), asked.text("before"))
     stale = [asdict(each) for each in claimed_work(context).stale]
     return {
         **api.claims.list_tasks(Claims(context.mailbox), whole=asked.flag("all")).document(),
-        "stale": stale, "dispatches": listed[::-1],
+        "stale": stale, "dispatches": found.document()[::-1],
+        "before": found.dispatches[0].id if found.older else None,
     }  # fmt: skip
 
 
