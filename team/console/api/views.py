@@ -13,6 +13,7 @@ from ....scheduler.state.reading import LAST
 from ... import api
 from ..common.console import Console
 from ..common.route import MOST_ROWS, Asked, Page, Route
+from ..common.variables import described
 
 NEWEST = "last"
 
@@ -81,15 +82,20 @@ def dispatch(console: Console, asked: Asked) -> dict[str, Any]:
 
 ROUTES = (
     Route("GET", "/api/views/money", "What was used today and in the last sprints, and what budgets leave.", money,
+          query=described("limit"),
           page=Page("/money", "money.html")),
     Route("GET", "/api/views/tasks", "Tasks to claim, who has what, stale claims, and the last dispatches.", tasks,
+          query=described("all", "limit", "before"),
           page=Page("/tasks", "tasks.html")),
     Route("GET", "/api/views/dispatches/{id}", "A dispatch as it is now: its tasks, each attempt over time, its money.",
           dispatch, page=Page("/dispatches/{id}", "dispatch.html")),
     Route("GET", "/api/views/sprints", "The last sprints, the newest first, and who leads.", sprints,
+          query=described("limit", "before"),
           page=Page("/sprints", "sprints.html")),
     Route("GET", "/api/views/start", "What a new sprint would do first, and why.", start,
+          query=described(mode="How it runs: auto, parallel or sequential.", base="The branch or commit."),
           page=Page("/sprints/new", "sprint_new.html")),
     Route("GET", "/api/views/sprints/{n}", "A sprint as of any moment of it.", sprint,
+          query=described(at="The seq of an event: the sprint as it was then; by default as it is now."),
           page=Page("/sprint/{n}", "sprint.html")),
 )  # fmt: skip
