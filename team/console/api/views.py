@@ -57,7 +57,7 @@ def start(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 def money(console: Console, asked: Asked) -> dict[str, Any]:
-    """Return what was used today by agent and persona, what the last sprints used, and what budgets leave."""
+    """Return what was used today by agent and persona, on days before and in sprints, and what budgets leave."""
     return api.records.money(console.context, _most(asked)).document()
 
 
@@ -81,7 +81,7 @@ def dispatch(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/api/views/money", "What was used today and in the last sprints, and what budgets leave.", money,
+    Route("GET", "/api/views/money", "What was used today, before and in sprints, and what budgets leave.", money,
           query=described("limit"),
           page=Page("/money", "money.html")),
     Route("GET", "/api/views/tasks", "Tasks to claim, who has what, stale claims, and the last dispatches.", tasks,
