@@ -228,7 +228,12 @@ def viewers(number: int, count: int) -> list[Row]:
     what = f"{number} viewers of 8 × 100 lines/s"  # noqa: RUF001
     return [
         row(what, f"{whole} got all of {8 * count:,}; p95 {most:.0f} ms", "all", whole == number),
-        row("… server", f"{peak:.0f} MB, {share:.2f} of a core", "≤ 150 MB, ≤ 0.5", peak <= 150 and share <= 0.5),
+        row(
+            "… server",
+            f"{peak:.0f} MB, {share:.2f} of a core, {used:.1f} s",
+            "≤ 150 MB, ≤ 0.5",
+            peak <= 150 and share <= 0.5,
+        ),
     ]
 
 

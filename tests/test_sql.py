@@ -20,7 +20,7 @@ ROWS = {
     "counts": {"persona"}, "held": {"ref"}, "inboxes": {"seq", "persona"}, "mails": {"first"},
     "overdue": {"seq", "persona"}, "people": {"name"},
     "figures": {"kind", "status", "agent", "name", "passed"}, "played": {"agent"}, "states": {"ref", "persona"},
-    "stats": {"kind"}, "tagged": {"tag"},
+    "spent": {"day"}, "stats": {"kind"}, "tagged": {"tag"},
     "unreachable": {"seq", "persona"}, "unread": {"seq", "persona"},
 }  # fmt: skip
 UNORDERED = {
@@ -90,7 +90,8 @@ def test_the_keys_of_the_lists_are_unique(tmp_path):
     arguments = {
         "persona": people[0], "ids": ids, "words": ["words", "mail"], "limit": 1000, "roster": people, "state": "all",
         "unread": False, "sender": None, "type": None, "tag": None, "as_of_seq": 10**9, "as_of_ts": "9",
-        "now": "2030", "since": "2020", "key": "", "seq": 0, "thread": ids[1], "dispatch": None, "written": "",
+        "now": "2030", "since": "2020", "days": ["2020"],
+        "key": "", "seq": 0, "thread": ids[1], "dispatch": None, "written": "",
         "before": 10**9, "channel": "review", "until": 10**9, "lately": 0, "most": 9, "agents": [], "base": "",
         "session": None, "sprint": None, "status": None, "runs": [f"run-{number}" for number in range(12)],
     }  # fmt: skip

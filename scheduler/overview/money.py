@@ -1,17 +1,20 @@
-"""Money: what was used today by agent and by persona, by sprint before, and what budgets leave."""
+"""Money: what was used today by agent and by persona, on the days before, by sprint, and what budgets leave."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from ...mail.clock import rfc3339
 from ..context import Context
 from ..limits.budget import amount_used, day_began, used_text
 from ..sprint.history import history
-from ..state.reading import LAST
+from ..state.reading import LAST, read_spent
 from ..state.usage import UsageTotal, Used, total
+
+_DAYS = 7  # before this one
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,16 @@ class BudgetLeft:
 
 @dataclass(frozen=True)
 class Money:
-    """What runs used: since the midnight `since` in all, by agent and by persona, and by sprint, the newest first."""
+    """What runs used: since the midnight `since` in all, by agent and by persona; on the days before; and by sprint.
+
+    Days and sprints are the newest first.
+    """
 
     since: str
     today: UsageTotal
     agents: Mapping[str, UsageTotal]
     personas: Mapping[str, UsageTotal]
+    days: tuple[tuple[str, UsageTotal], ...]
     sprints: tuple[tuple[int, str, UsageTotal], ...]
     budgets: tuple[BudgetLeft, ...]
 
@@ -45,21 +52,31 @@ class Money:
             "since": self.since, "today": self.today.document(),
             "agents": [{"agent": name, **used.document()} for name, used in self.agents.items()],
             "personas": [{"persona": name, **used.document()} for name, used in self.personas.items()],
+            "days": [{"day": day, **used.document()} for day, used in self.days],
             "sprints": [{"sprint": n, "started": ts, **used.document()} for n, ts, used in self.sprints],
             "budgets": [each.document() for each in self.budgets],
         }  # fmt: skip
 
 
 def money(context: Context, most: int = LAST) -> Money:
-    """Return what was used today, and in so many of the last sprints."""
+    """Return what was used today, on the days before, and in so many of the last sprints."""
     now = context.clock.now()
     uses = [*context.used_today().values()]
     sprints = history(context, now, most).sprints[::-1]
     return Money(
         rfc3339(day_began(now)), total(each.usage for each in uses), _by(uses, lambda used: used.agent),
-        _by(uses, lambda used: used.persona), tuple((each.sprint, each.started, each.usage) for each in sprints),
-        tuple(_budgets(context, uses)),
+        _by(uses, lambda used: used.persona), _days(context, now),
+        tuple((each.sprint, each.started, each.usage) for each in sprints), tuple(_budgets(context, uses)),
     )  # fmt: skip
+
+
+def _days(context: Context, now: datetime) -> tuple[tuple[str, UsageTotal], ...]:
+    """Return what was used on each of the days before this one, the last one first."""
+    begins = [day_began(now)]
+    for _ in range(_DAYS):
+        begins.insert(0, day_began(begins[0] - timedelta(hours=12)))  # a day may have 23 hours, or 25
+    sums = read_spent(context.mailbox.projections, [*map(rfc3339, begins)])
+    return tuple((f"{day:%Y-%m-%d}", used) for day, used in zip(begins[:-1], sums, strict=False))[::-1]
 
 
 def _by(uses: list[Used], key: Callable[[Used], str]) -> dict[str, UsageTotal]:

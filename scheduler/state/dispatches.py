@@ -83,7 +83,7 @@ class DispatchState:
             return
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             self._add(fact)
-        self.work.add(fact)
+        self.work.take(fact)
         self.last = fact.ts
 
     def _add(self, fact: Fact) -> None:
@@ -204,7 +204,7 @@ def read_last(projections: Projections, most: int, before: str | None = None) ->
         return []
     states = {dispatch: DispatchState() for dispatch, _ in starts}
     rows = projections.rows("scheduler.state.of_dispatches", since=starts[0][1].seq)
-    for fact in filter(counts, map(fact_of, rows)):
+    for fact in map(fact_of, rows):
         if state := states.get(str(fact.data.get("dispatch"))):
             state.add(fact)
     return [*states.values()]

@@ -80,7 +80,12 @@ class Fold:
 
         One that does not count, or lacks what its kind has, changes nothing.
         """
-        if (rule := self._RULES.get(fact.kind)) and counts(fact):
+        if counts(fact):
+            self.take(fact)
+
+    def take(self, fact: Fact) -> None:
+        """Fold the next fact, which counts."""
+        if rule := self._RULES.get(fact.kind):
             with suppress(KeyError, TypeError, ValueError, AttributeError):
                 rule(self, fact)
                 if matter := matter_of(fact):

@@ -241,6 +241,34 @@ def ended() -> Any:
     return done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)])).select(*FACT).order_by("seq")
 
 
+def spent() -> Any:
+    """Sum up what runs used by the day on which they ended, as `total` does: the how many-th of `days` it was.
+
+    `days` are moments at which days begin, the earliest first, and `since` is the first of them.
+    """
+    done = events.filter(events.sender == SCHEDULER, events.ts >= argument("since"))
+    done = done.filter(done.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)]))
+    done = done.filter(done.data["withdrawn"].str.isnull())
+    usage, days = done.data["usage"], argument("days", "array<string>")
+
+    def has_begun(day: Any) -> Any:
+        return day <= done.ts
+
+    each = done.select(
+        day=days.filter(has_begun).length(), given=usage["input"].int, cached=usage["cached"].int,
+        written=usage["output"].int, usd=usage["usd"].float, estimated=ibis.coalesce(usage["estimated"].bool, False),
+        partial=ibis.coalesce(usage["partial"].bool, False),
+    )  # fmt: skip
+    is_known = each.given.notnull() & each.written.notnull()
+    sums = each.group_by("day").agg(
+        runs=_.count(), input=each.given.sum(where=is_known), cached=each.cached.sum(where=is_known),
+        output=each.written.sum(where=is_known), usd=each.usd.sum(), estimated=each.estimated.any(),
+        tokens_unknown=(~is_known | each.partial).sum(), usd_unknown=(each.usd.isnull() | each.partial).sum(),
+        cached_unknown=(each.cached.isnull() | each.partial).sum(),
+    )  # fmt: skip
+    return sums.order_by("day")
+
+
 def results() -> Any:
     """List the last ends of runs of some personas since a time, so many of each, of sprints and of dispatches."""
     done = events.filter(events.sender == SCHEDULER, events.ts >= argument("since"))
@@ -353,6 +381,6 @@ def figures() -> Any:
 
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, letters, inboxes, dispatches,
-    dispatched, going, ended, results, printed, schedules, of_dispatches, limited, refused, claims, sessions, gathered,
-    notices, later, figures, runs, forge,
+    dispatched, going, ended, spent, results, printed, schedules, of_dispatches, limited, refused, claims, sessions,
+    gathered, notices, later, figures, runs, forge,
 )  # fmt: skip

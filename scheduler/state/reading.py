@@ -19,7 +19,7 @@ from .facts import Fact, Mail, Run, Sprint
 from .fold import fact_of, fold
 from .form import counts
 from .sprints import State
-from .usage import Used
+from .usage import NO_USAGE, UsageTotal, Used
 
 LAST = 20  # sprints that lists show and estimates come from
 _MOST = 500  # sprints in an hour
@@ -244,6 +244,14 @@ def read_ended(projections: Projections, since: str) -> tuple[tuple[str, Used], 
     """
     facts = _counted(projections.rows("scheduler.state.ended", since=since))
     return tuple({str(fact.run): _used(fact) for fact in facts if not fact.data.get("withdrawn")}.items())
+
+
+def read_spent(projections: Projections, days: Sequence[str]) -> list[UsageTotal]:
+    """Read what runs used that ended on each of some days: `days` are their beginnings, the earliest first."""
+    rows = projections.rows("scheduler.state.spent", since=days[0], days=[*days])
+    by_day = {row.pop("day"): row for row in rows}
+    sums = (by_day.get(place) for place in range(1, len(days) + 1))
+    return [UsageTotal(**row | {"usd": row["usd"] and round(row["usd"], 6)}) if row else NO_USAGE for row in sums]
 
 
 def _used(fact: Fact) -> Used:

@@ -7,6 +7,7 @@ from typing import Any
 from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Route
+from ..common.variables import described
 
 
 def registry(console: Console, asked: Asked) -> Any:
@@ -29,5 +30,11 @@ def history(console: Console, asked: Asked) -> list[dict[str, Any]]:
 ROUTES = (
     Route("GET", "/api/agents", "Who works in the team: status, runs, last result, what each can do.", registry),
     Route("GET", "/api/doctor", "Whether the team could work on this machine.", doctor),
-    Route("GET", "/api/history", "What the team did last: sprints, dispatches and asks.", history),
+    Route(
+        "GET",
+        "/api/history",
+        "What the team did last: sprints, dispatches and asks.",
+        history,
+        query=described("limit"),
+    ),
 )

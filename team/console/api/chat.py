@@ -23,6 +23,7 @@ from ..common.answer import Refused, read_asked
 from ..common.body import Body
 from ..common.console import Console
 from ..common.route import Asked, Reply, Route, Scope
+from ..common.variables import described
 from ..live.ask import Ask
 from ..live.asks import AskRequest
 from ..live.door import asks_of
@@ -186,7 +187,7 @@ def _stream(console: Console, request: Request, ask: Ask, at: int) -> Response:
     return StreamingResponse(frames, media_type=EVENTS, headers={"x-ask": ask.id, "x-accel-buffering": "no"})
 
 
-_TOOLS = {"tools": "1 for tool calls and their outputs, too."}
+_TOOLS = described("tools")
 _ONE = Route(
     "POST", "/api/chat", "Ask one persona and stream its answer.", stream=one, scope=Scope.CHAT, takes=AskOne,
     query=_TOOLS,

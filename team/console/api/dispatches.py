@@ -17,6 +17,7 @@ from ... import api
 from ..common.body import Body
 from ..common.console import Console
 from ..common.route import Asked, Reply, Route, Scope, paged
+from ..common.variables import described
 from .starting import begun_after, started
 
 _MOST_TASKS = 1_000
@@ -113,7 +114,8 @@ def _request(console: Console, given: NewDispatch) -> api.dispatches.DispatchReq
 
 
 ROUTES = (
-    Route("GET", "/api/dispatches", "The last dispatches, the newest last.", listed),
+    Route("GET", "/api/dispatches", "The last dispatches, the newest last.", listed,
+          query=described("limit", "before")),
     Route("GET", "/api/templates", "The templates of dispatches, with the values that each needs.", templates),
     Route("POST", "/api/dispatches/preview", "Check tasks, and say who would do what; nothing is started.", preview,
           takes=NewDispatch),

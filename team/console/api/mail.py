@@ -20,6 +20,7 @@ from ....mail.message import Message
 from ..common.body import Body
 from ..common.console import Console
 from ..common.route import Asked, Reply, Route, Scope, paged
+from ..common.variables import described
 
 MOST_BODY = 4 << 10  # bytes of a body in a list
 _MOST_PEOPLE, _MOST_FILES = 100, 20
@@ -32,6 +33,12 @@ _MARKS = {
     "trash": ("trashed", "Move a message to the trash."),
     "restore": ("restored", "Move a message out of the trash."),
 }
+_FILTERS = {
+    "state": "inbox, archived, trashed or all.", "unread": "1 for unread mail alone.", "tag": "One of the tags.",
+    "type": "The type of the mail.", "from": "Who sent it.", "session": "The session that it belongs to.",
+    "channel": "A channel, whose mail is listed in place of a persona's.",
+    "as_of": "A time or a seq: the mailbox as it was then.",
+}  # fmt: skip
 
 
 class File(Body):
@@ -252,18 +259,25 @@ def _sent(event: Event, body: str, repeats: list[Event]) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/api/mail", "Mail of a persona, by default the human's, the newest first.", inbox),
-    Route("GET", "/api/mail/search", "Messages by their words, `q`, the best match first.", search),
+    Route("GET", "/api/mail", "Mail of a persona, by default the human's, the newest first.", inbox,
+          query=described("persona", "limit", "before", **_FILTERS)),
+    Route("GET", "/api/mail/search", "Messages by their words, `q`, the best match first.", search,
+          query=described("q", "limit", "skip", persona="Only what this one sent or received.")),
     Route("POST", "/api/mail", "Send a message as the human.", send, scope=Scope.ACT, takes=NewMail, status=201),
-    Route("GET", "/api/mail/{id}", "One whole message; it is not marked read.", show),
+    Route("GET", "/api/mail/{id}", "One whole message; it is not marked read.", show,
+          query=described("persona")),
     Route("POST", "/api/mail/{id}/reply", "Answer a message.", reply, scope=Scope.ACT, takes=Answer, status=201),
     Route("POST", "/api/mail/{id}/read", "Mark a message read, and show it.", read, scope=Scope.ACT),
     *map(_marking, _MARKS),
     Route("POST", "/api/mail/{id}/tag", "Add one of your tags to a message, or remove it.", tag, scope=Scope.ACT,
           takes=Tag),
-    Route("GET", "/api/mail/{id}/attachments", "The attachments of a message.", attachments),
-    Route("GET", "/api/mail/{id}/attachments/{name}", "The bytes of one, by its name or number.", attachment),
-    Route("GET", "/api/threads/{id}", "The thread of a message, the oldest first.", thread),
-    Route("GET", "/api/sent", "What a persona sent, with its state for each recipient.", sent),
-    Route("GET", "/api/tags", "A persona's tags.", tags),
+    Route("GET", "/api/mail/{id}/attachments", "The attachments of a message.", attachments,
+          query=described("persona")),
+    Route("GET", "/api/mail/{id}/attachments/{name}", "The bytes of one, by its name or number.", attachment,
+          query=described("persona")),
+    Route("GET", "/api/threads/{id}", "The thread of a message, the oldest first.", thread,
+          query=described("persona", "limit", "before", "whole")),
+    Route("GET", "/api/sent", "What a persona sent, with its state for each recipient.", sent,
+          query=described("persona", "limit", "before")),
+    Route("GET", "/api/tags", "A persona's tags.", tags, query=described("persona")),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Page, Route, Scope
+from ..common.variables import described
 
 
 def health(console: Console, asked: Asked) -> dict[str, str]:
@@ -62,7 +63,8 @@ ROUTES = (
     Route(
         "GET", "/api/status", "What needs a person, and all that is under way.", status, page=Page("/", "needs.html")
     ),
-    Route("GET", "/api/head", "Where the log ends, and how many matters need a person.", head),
+    Route("GET", "/api/head", "Where the log ends, and how many matters need a person.", head,
+          query=described(known="The seq that is known: while the log ends with it, the matters are not counted.")),
     Route("GET", "/api/personas", "The personas that may be asked.", personas),
     Route("GET", "/api/roster", "The roster: who plays whom, teams and channels.", roster),
     Route("POST", "/api/clean", "Put on record which runs and claims are over, and remove what they left.", clean,

@@ -17,6 +17,7 @@ from ....scheduler.errors import NoSuchRun
 from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Page, Route
+from ..common.variables import described
 from .mail import cut, person
 
 MOST_TOLD, MOST_DIFF = 64 << 10, 256 << 10  # bytes of a prompt and of a patch on a page
@@ -129,11 +130,14 @@ def _people(console: Console) -> list[str]:
 
 ROUTES = (
     Route("GET", "/api/mailbox", "A folder of a person's mail, as the page of mail shows it.", mailbox,
+          query=described("persona", "q", "limit", "before", "skip", folder=f"{', '.join(_FOLDERS)}."),
           page=Page("/mail", "mail.html")),
-    Route("GET", "/api/letters/{id}", "A message with its thread.", letter, page=Page("/mail/{id}", "letter.html")),
+    Route("GET", "/api/letters/{id}", "A message with its thread.", letter,
+          query=described("persona", "limit", "whole"), page=Page("/mail/{id}", "letter.html")),
     Route("GET", "/api/runs/{run}/whole", "A run with its patch and its prompt as text.", run,
           page=Page("/runs/{run}", "run.html")),
     Route("GET", "/api/asking", "Who may be asked, and templates of what.", asking,
+          query=described(persona="Who is to be asked first.", prompt="What the first one is to be asked."),
           page=Page("/ask", "ask.html", ("/pocket",))),
     Route("GET", "/api/registry", "Who works in the team, and what the last runs cost.", agents,
           page=Page("/agents", "agents.html")),

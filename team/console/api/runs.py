@@ -7,6 +7,7 @@ from typing import Any
 from ... import api
 from ..common.console import Console
 from ..common.route import Asked, Page, Reply, Route, Scope, paged
+from ..common.variables import described
 
 
 def runs(console: Console, asked: Asked) -> Reply:
@@ -36,7 +37,19 @@ def stop(console: Console, asked: Asked) -> dict[str, Any]:
 
 ROUTES = (
     Route(
-        "GET", "/api/runs", "Runs of sprints and dispatches, the newest first.", runs, page=Page("/runs", "runs.html")
+        "GET",
+        "/api/runs",
+        "Runs of sprints and dispatches, the newest first.",
+        runs,
+        page=Page("/runs", "runs.html"),
+        query=described(
+            "limit",
+            "before",
+            persona="Whose runs.",
+            status="Those with this status.",
+            sprint="Those of a sprint.",
+            dispatch="Those of a dispatch.",
+        ),
     ),
     Route(
         "GET", "/api/runs/{run}", "A run, by its id or the beginning of it: what it was given and what it did.", show

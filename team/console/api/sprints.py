@@ -13,6 +13,7 @@ from ... import api
 from ..common.body import Body
 from ..common.console import Console
 from ..common.route import Asked, Reply, Route, Scope, paged
+from ..common.variables import described
 from .starting import begun_after, check_startable_now, started
 
 
@@ -127,7 +128,7 @@ def _number(asked: Asked) -> int:
 
 
 ROUTES = (
-    Route("GET", "/api/sprints", "The last sprints, the newest last.", history),
+    Route("GET", "/api/sprints", "The last sprints, the newest last.", history, query=described("limit", "before")),
     Route("GET", "/api/sprints/{n}", "A sprint in figures.", show),
     Route("POST", "/api/sprints", "Start a sprint, or go on with the open one, in a process of its own.", start,
           scope=Scope.ACT, takes=NewSprint, status=202),
@@ -142,7 +143,8 @@ ROUTES = (
     Route("POST", "/api/patches/{run}/approve", "Let a held patch land.", approve, scope=Scope.ACT, status=202),
     Route("POST", "/api/patches/{run}/refuse", "Refuse a held patch, and tell its author why.", refuse,
           scope=Scope.ACT, takes=Refusal, status=202),
-    Route("GET", "/api/rounds", "The last rounds: what landed, the decision, and what became of it.", rounds),
+    Route("GET", "/api/rounds", "The last rounds: what landed, the decision, and what became of it.", rounds,
+          query=described("limit")),
     Route("POST", "/api/deploy", "Deploy what a round approved, in a process of its own.", deploy, scope=Scope.ACT,
           takes=Deployment, status=202),
 )  # fmt: skip

@@ -12,8 +12,8 @@ from ....scheduler.leader import leading
 from ....scheduler.state.reading import LAST
 from ... import api
 from ..common.console import Console
-from ..common.route import MOST_ROWS, Asked, Page, Route, for_page
-from . import dispatches
+from ..common.route import MOST_ROWS, Asked, Page, Route
+from ..common.variables import described
 
 NEWEST = "last"
 
@@ -32,7 +32,7 @@ def sprints(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 def _most(asked: Asked) -> int:
-    """Return how many sprints are asked for, by default as many as `scheduler history` lists."""
+    """Return how many sprints or dispatches are asked for, by default as many as commands list."""
     return min(asked.number("limit", LAST, 1) or LAST, MOST_ROWS)
 
 
@@ -57,7 +57,7 @@ def start(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 def money(console: Console, asked: Asked) -> dict[str, Any]:
-    """Return what was used today by agent and persona, what the last sprints used, and what budgets leave."""
+    """Return what was used today by agent and persona, on days before and in sprints, and what budgets leave."""
     return api.records.money(console.context, _most(asked)).document()
 
 
@@ -66,11 +66,12 @@ def tasks(console: Console, asked: Asked) -> dict[str, Any]:
     from ....scheduler.overview.tasks import claimed_work
 
     context = console.context
-    _, listed = for_page(asked, dispatches.listed(console, asked))
+    found = api.traces.dispatches(context, _most(asked), asked.text("before"))
     stale = [asdict(each) for each in claimed_work(context).stale]
     return {
         **api.claims.list_tasks(Claims(context.mailbox), whole=asked.flag("all")).document(),
-        "stale": stale, "dispatches": listed[::-1],
+        "stale": stale, "dispatches": found.document()[::-1],
+        "before": found.dispatches[0].id if found.older else None,
     }  # fmt: skip
 
 
@@ -80,16 +81,21 @@ def dispatch(console: Console, asked: Asked) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/api/views/money", "What was used today and in the last sprints, and what budgets leave.", money,
+    Route("GET", "/api/views/money", "What was used today, before and in sprints, and what budgets leave.", money,
+          query=described("limit"),
           page=Page("/money", "money.html")),
     Route("GET", "/api/views/tasks", "Tasks to claim, who has what, stale claims, and the last dispatches.", tasks,
+          query=described("all", "limit", "before"),
           page=Page("/tasks", "tasks.html")),
     Route("GET", "/api/views/dispatches/{id}", "A dispatch as it is now: its tasks, each attempt over time, its money.",
           dispatch, page=Page("/dispatches/{id}", "dispatch.html")),
     Route("GET", "/api/views/sprints", "The last sprints, the newest first, and who leads.", sprints,
+          query=described("limit", "before"),
           page=Page("/sprints", "sprints.html")),
     Route("GET", "/api/views/start", "What a new sprint would do first, and why.", start,
+          query=described(mode="How it runs: auto, parallel or sequential.", base="The branch or commit."),
           page=Page("/sprints/new", "sprint_new.html")),
     Route("GET", "/api/views/sprints/{n}", "A sprint as of any moment of it.", sprint,
+          query=described(at="The seq of an event: the sprint as it was then; by default as it is now."),
           page=Page("/sprint/{n}", "sprint.html")),
 )  # fmt: skip

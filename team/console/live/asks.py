@@ -20,12 +20,11 @@ from ....personas.bundled import with_bundled
 from ....scheduler.context import Context
 from ....scheduler.errors import NoSuchRun, NotReady
 from ....scheduler.kinds import TaskStatus
-from ....scheduler.liveness import is_led
 from ....scheduler.state.dispatches import DispatchState, read_dispatch, read_last, read_unfinished, session_of
 from ....scheduler.tasks.task import DispatchConfig, Task
 from ... import api
 from ...dispatcher import ParallelDispatcher
-from .ask import Ask, Part
+from .ask import Ask, Closing, Part
 from .carrying import GRACE, Carrier
 from .following import Follower
 from .hub import Hub
@@ -36,6 +35,7 @@ from .wanted import Wanted, checked
 
 _MOST_KEPT = 100  # asks in memory that are over
 _MOST_LISTED = 50
+_LATER = 0.5  # seconds after which left asks are looked for: loading the database would delay the first answer
 _BEGINS, _LOOK = 5.0, 0.01  # seconds that a run may take to begin that one wants to stop, and between two looks
 
 Dispatching = Callable[[DispatchConfig], ParallelDispatcher]
@@ -75,10 +75,15 @@ class Asks:
     turns: Turns = field(default_factory=Turns)
     _carriers: OrderedDict[str, Carrier] = field(default_factory=OrderedDict[str, Carrier])
     _turn: threading.RLock = field(default_factory=threading.RLock)
-    is_closing: bool = False
+    _closed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._slots = Slots(self.most)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it has been closed."""
+        return self._closed.is_set()
 
     def start(self, request: AskRequest) -> Ask:
         """Start an ask; return it once it is on record.
@@ -191,9 +196,11 @@ class Asks:
         return [state.id]
 
     def begin(self) -> None:
-        """Go on in a thread with what an earlier console left."""
+        """Go on in a thread with what an earlier console left, once whoever waits for the server has been answered."""
 
         def resume() -> None:
+            if self._closed.wait(_LATER):
+                return
             with suppress(TeamMailError):  # what cannot be read now is told by who asks for it
                 self.resume_left()
 
@@ -207,7 +214,7 @@ class Asks:
     def close(self) -> None:
         """End the streams and the asks; those that are detached are left, and go on with the next console."""
         with self._turn:
-            self.is_closing = True
+            self._closed.set()
             carriers = [*self._carriers.values()]
         for carrier in carriers:
             carrier.ask.changed.tell()
@@ -275,10 +282,24 @@ class Asks:
         self._carriers[state.id] = carrier
         self.hub.add(ask)
         if ask.is_elsewhere:
-            supervisor = state.supervisor
-            carrier.follower = Follower(ask, context.mailbox.log, self.hub, last, lambda: is_led(supervisor))
+            carrier.follower = Follower(
+                ask, context.mailbox.log, self.hub, after=last, supervisor=state.supervisor,
+                gone=lambda: self._take_over(carrier),
+            )  # fmt: skip
             carrier.follower.start()
         return carrier
+
+    def _take_over(self, carrier: Carrier) -> None:
+        """Go on with an ask whose process has ended, if it is one that goes on; else tell those who watch."""
+        with self._turn:
+            if self.is_closing or carrier.is_running:
+                return
+            if carrier.is_detached:
+                carrier.resume(wait=False)
+                return
+        carrier.ask.is_elsewhere = False
+        carrier.ask.hear([Closing("the process that carried it out has ended; try again")])
+        self.hub.add(carrier.ask)
 
     def _carrier(self, ask: Ask, dispatcher: ParallelDispatcher, session: str | None) -> Carrier:
         def ended(part: Part) -> None:

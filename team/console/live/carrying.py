@@ -51,6 +51,10 @@ class Carrier:
 
     def resume(self, *, wait: bool = True) -> None:
         """Go on with the dispatch, as `start` does; without `wait`, whatever is wrong is told by the ask."""
+        if self.follower:
+            self.follower.stop()
+            self.follower = None
+        self.ask.is_elsewhere = False
         self._go(lambda: self._dispatcher.resume(self.ask.id, self._heard), wait=wait)
 
     def end(self) -> None:

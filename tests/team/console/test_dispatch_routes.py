@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import psutil
 import pytest
@@ -93,6 +94,9 @@ def test_dispatches_are_paged(team, ask):
     assert [each["dispatch"] for each in page.json] == names[1:]
     assert [each["dispatch"] for each in ask.get(page.following).json] == names[:1]
     assert ask.get("/api/dispatches?before=none").status == 404
+    shown = ask.get("/tasks", limit=2).body.decode()
+    assert [name for name in names if f'href="/dispatches/{name}"' in shown] == names[1:]
+    assert 'href="/dispatches/d-0"' in ask.get(f"/tasks?{re.search('before=d-1', shown)[0]}").body.decode()
 
 
 def test_a_name_with_slashes_is_reached(team, ask):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import inspect
 import re
+import textwrap
 from collections import Counter
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -54,3 +59,31 @@ def test_only_people_act():
         "/api/asks", "/api/asks/{id}", "/api/asks/{id}/stream", "/api/asks/{id}/stop",
         "/api/asks/{id}/tasks/{task}/stop",
     }  # fmt: skip
+
+
+def read_by(function, seen=frozenset()):
+    """The variables of the query that a function of a route reads, by itself or by what it gives its request to."""
+    names, spaces = set(), [vars(builtins), function.__globals__, inspect.getclosurevars(function).nonlocals]
+    for call in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+        if not isinstance(call, ast.Call):
+            continue
+        target = ast.unparse(call.func)
+        if re.fullmatch(r"asked\.(text|number|flag|query\.get)|request\.query_params\.get", target):
+            names.add(call.args[0].value if isinstance(call.args[0], ast.Constant) else "p.NAME")
+        elif target in {"asked.limit", "asked.query.items"}:
+            names.add("limit" if target == "asked.limit" else "p.NAME")
+        elif any(isinstance(each, ast.Name) and each.id in {"asked", "request"} for each in call.args):
+            head, *parts = target.split(".")
+            found = next((space[head] for space in reversed(spaces) if head in space), None)
+            found = reduce(lambda value, part: getattr(value, part, None), parts, found)
+            if inspect.isfunction(found) and found not in seen and "team_mail.team.console" in found.__module__:
+                names |= read_by(found, seen | {found})
+    return names
+
+
+def test_the_description_has_every_variable_of_a_query():
+    """Those that a route reads, and no others, so that a program knows what it may ask for."""
+    described = {(route.method, route.path): {*route.query} for route in ROUTES}
+    read = {(route.method, route.path): read_by(route.answer or route.stream) for route in ROUTES}
+
+    assert {route: names for route, names in read.items() if names != described[route]} == {}

@@ -53,7 +53,12 @@ PAGES = {
     ),
     "/money": (
         "/api/views/money",
-        lambda doc: (f"in {doc['today']['runs']} runs", *(each["persona"] for each in doc["personas"]), "/sprint/1"),
+        lambda doc: (
+            f"in {doc['today']['runs']} runs",
+            *(each["persona"] for each in doc["personas"]),
+            "/sprint/1",
+            doc["days"][6]["day"],
+        ),
     ),
     "/sql?sql=SELECT+nothing": ("/api/views/sql?sql=SELECT+nothing", lambda doc: (doc["error"],)),
 }

@@ -18,6 +18,7 @@ from .....mail.text.nearest import suggestion
 from ...common.answer import Refused
 from ...common.console import Console
 from ...common.route import MOST_ROWS, Asked, Page, Reply, Route
+from ...common.variables import described
 from ..mail import download
 
 _FOLDER, _MOST_SAVED, _MOST_TEXT = "queries", 200, 1 << 16
@@ -26,6 +27,7 @@ _AT_ONCE, _WAIT, _BUSY = 2, 5.0, 503  # queries of one server, seconds that othe
 _turns = threading.BoundedSemaphore(_AT_ONCE)
 _PARAMETER = re.compile(r"(?<![\w$])\$([A-Za-z_]\w*)")
 _NAME = re.compile(r"[\w.-]{1,64}")
+_ASKED = ("sql", "name", "p.NAME")
 _GIVEN = "p."  # in front of a parameter's name, in an address
 
 
@@ -150,10 +152,11 @@ def _read(paths: list[Path]) -> Iterator[Saved]:
 
 
 ROUTES = (
-    Route("GET", "/api/query", "Ask the log in SQL: `sql` or `name`, and `p.NAME` for each `$NAME`.", query),
-    Route("GET", "/api/query.json", "All rows, as `team-mail query --json`.", as_json),
-    Route("GET", "/api/query.csv", "All rows as a table.", as_csv),
+    Route("GET", "/api/query", "Ask the log in SQL: `sql` or `name`, and `p.NAME` for each `$NAME`.", query,
+          query=described("limit", *_ASKED)),
+    Route("GET", "/api/query.json", "All rows, as `team-mail query --json`.", as_json, query=described(*_ASKED)),
+    Route("GET", "/api/query.csv", "All rows as a table.", as_csv, query=described(*_ASKED)),
     Route("GET", "/api/views/sql", "A query with its fields, and its rows or what is wrong with it.", sheet,
-          page=Page("/sql", "sql.html")),
+          query=described("limit", *_ASKED), page=Page("/sql", "sql.html")),
     Route("GET", "/api/queries", "The saved queries, `.team/queries/*.sql`.", saved),
 )  # fmt: skip

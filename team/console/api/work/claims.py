@@ -14,6 +14,7 @@ from .... import api
 from ...common.body import Body
 from ...common.console import Console
 from ...common.route import Asked, Page, Reply, Route, Scope
+from ...common.variables import described
 
 _MOST = 1_000  # globs, names or tasks in a body
 Texts = Annotated[tuple[str, ...], Field(max_length=_MOST)]
@@ -150,7 +151,8 @@ def _claims(console: Console, session: str | None) -> Claims:
 
 
 ROUTES = (
-    Route("GET", "/api/tasks", "Tasks that can be claimed, the next one first, and what is held.", board),
+    Route("GET", "/api/tasks", "Tasks that can be claimed, the next one first, and what is held.", board,
+          query=described("all")),
     Route("GET", "/api/tasks/{task}", "A task with its claims, and how it ended.", show,
           page=Page("/tasks/{task}", "task.html")),
     Route("POST", "/api/tasks", "Add a task, for whoever claims it.", add, scope=Scope.ACT, takes=NewClaimable,

@@ -12,6 +12,7 @@ from .... import api
 from ...common.body import Body
 from ...common.console import Console
 from ...common.route import Asked, Page, Route
+from ...common.variables import described
 
 _MOST_TEXT = 1 << 20  # characters of a roadmap
 _NAME = "roadmap"
@@ -81,8 +82,10 @@ ROUTES = (
     Route("POST", "/api/plans", "What of a roadmap can run at once, where tasks conflict, what that saves.", plan,
           takes=NewPlan),
     Route("POST", "/api/plans/tasks", "The tasks of a roadmap, for a dispatch.", tasks, takes=NewPlan),
-    Route("GET", "/api/plans/forecast", "The next sprint, by what the last ones did.", forecast),
-    Route("GET", "/api/views/plan", "The plan of the next sprint, or why there is none yet.", foretold, page=_PAGE),
+    Route("GET", "/api/plans/forecast", "The next sprint, by what the last ones did.", forecast,
+          query=described("workers")),
+    Route("GET", "/api/views/plan", "The plan of the next sprint, or why there is none yet.", foretold, page=_PAGE,
+          query=described("workers")),
     Route("POST", "/api/views/plan", "The plan of a roadmap, or what is wrong with it.", drawn, takes=NewPlan,
           page=_PAGE),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from .... import api
 from ...common.body import Body
 from ...common.console import Console
 from ...common.route import Asked, Reply, Route, Scope, paged
+from ...common.variables import described
 
 _MOST = 100  # people, tags or turns
 Texts = Annotated[tuple[str, ...], Field(max_length=_MOST)]
@@ -163,7 +164,8 @@ def converse(console: Console, asked: Asked) -> dict[str, Any]:
 
 _ONE = "/api/sessions/{id}"
 ROUTES = (
-    Route("GET", "/api/sessions", "Sessions, the newest first.", listed),
+    Route("GET", "/api/sessions", "Sessions, the newest first.", listed,
+          query=described("limit", "before", "all", status="Those with this status.")),
     Route("POST", "/api/sessions", "Create a session.", create, scope=Scope.ACT, takes=NewSession, status=201),
     Route("GET", _ONE, "What is gathered under a session.", show),
     Route("GET", f"{_ONE}/summary", "The same.", show),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.team.console.wire.frames import MOST_BATCH, MOST_FRAME, frame, pieces
 from team_mail.team.console.wire.names import NoPersona, persona_of, wire_names
+from team_mail.team.console.wire.signal import Signal
 from team_mail.team.console.wire.spool import Audience, Spool
 from team_mail.team.console.wire.words import Words
 
@@ -137,3 +139,19 @@ def test_a_spool_gives_each_reader_its_frames_once_and_in_order(frames, audience
     assert spool.read(len(spool), audience) == (b"", len(spool))
     spool.close()
     assert MOST_BATCH == 64 << 10
+
+
+def test_a_crowd_is_woken_less_often():
+    """The next wake comes after a time for each that the last one woke, and one who waits alone is woken at once."""
+
+    async def waited(crowd: int) -> float:
+        signal, loop = Signal(), asyncio.get_running_loop()
+        waiters = [signal.waiter() for _ in range(crowd)]
+        signal.tell()
+        await asyncio.gather(*waiters)
+        began, again = loop.time(), signal.waiter()
+        signal.tell()
+        await again
+        return loop.time() - began
+
+    assert asyncio.run(waited(200)) >= 0.04 > asyncio.run(waited(1))
