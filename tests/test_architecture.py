@@ -252,6 +252,7 @@ ARROWS = {
     "team.cleaning": {"team.dispatcher"},
     "team.commands": {
         "team.api",
+        "team.api.outside",
         "team.commands.common",
         "team.commands.outside",
         "team.commands.work",
@@ -381,6 +382,7 @@ LAZY = {
         "daemon",
         "exporter",
         "notifier",
+        "watch",
     },  # only a team that is led needs APScheduler and HTTP
 }
 

@@ -27,6 +27,7 @@ from ...mail.directory import PROGRAMS
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import MailKind
 from ...mail.letter import Letter
+from ...mail.log.event import Event
 from ..context import Context
 from ..errors import SettingsError
 from ..kinds import Kind
@@ -85,6 +86,14 @@ def _weekdays(field: str) -> str:
 
 def _day(text: str) -> int:
     return int(text) if text.isdigit() else _DAYS.index(text)
+
+
+def _is_work(event: Event) -> bool:
+    """Tell whether an event is mail that may start a sprint at once: of a person, or what people said at the forge."""
+    if event.kind != MailKind.SENT or event.run:
+        return False
+    payload: Any = event.data.get("payload")
+    return event.sender not in PROGRAMS or (isinstance(payload, dict) and "github" in payload)
 
 
 class Turn(NamedTuple):
@@ -192,8 +201,7 @@ class Daemon:
         self._scheduler.start()
         try:
             for event in events:
-                mail = event.kind == MailKind.SENT and not event.run and event.sender not in PROGRAMS
-                if mail or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
+                if _is_work(event) or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
                     self._wake()
         finally:
             self._stop.set()
