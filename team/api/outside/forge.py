@@ -16,7 +16,10 @@ from ....scheduler.forge.pulls import Taken
 from ....scheduler.forge.taking import Wanted, answer
 from ....scheduler.forge.taking import take as take_wanted
 from ....scheduler.forge.watch import look as look_at
+from ....scheduler.forge.watch import nudge
 from ....scheduler.sprint.control import by_people_only
+
+__all__ = ["Publication", "Taking", "Wanted", "look", "nudge", "publish", "take"]
 
 
 @dataclass(frozen=True)
