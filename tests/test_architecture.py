@@ -253,6 +253,7 @@ ARROWS = {
     "team.cleaning": {"team.dispatcher"},
     "team.commands": {
         "team.api",
+        "team.api.outside",
         "team.commands.common",
         "team.commands.outside",
         "team.commands.work",
@@ -372,6 +373,7 @@ LAZY = {
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
     "team.console.api.outside.commands": {"webhooks"},  # the server starts without what it may be asked for
+    "team.console.api.outside.forge": {"forge"},  # as above
     "team.console.api.outside.query": {"query"},  # as above
     "team.console.api.outside.measures": {"metrics"},  # as above
     "team.console.api.sprints": {"deploy"},  # as above
@@ -382,6 +384,7 @@ LAZY = {
         "daemon",
         "exporter",
         "notifier",
+        "watch",
     },  # only a team that is led needs APScheduler and HTTP
 }
 

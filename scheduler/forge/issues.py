@@ -18,6 +18,7 @@ from .github import Github, Issue
 from .pulls import REFUSED, TAKEN, UNCHANGED, Taken, stranger
 from .text import BODY, code, login, one_line, quoted
 
+ISSUE = "issue"  # the kind of what was taken
 _SHORT = 12
 _MOST = 50  # runs of a persona that are looked at
 _STRANGERS = (
@@ -32,7 +33,7 @@ def take_issue(context: Context, github: Github, issue: Issue, to: str, sender: 
     """
     forge = read_forge(context.mailbox.projections, github.repo)
     title, author = one_line(issue.title), login(issue.author)
-    about = ("issue", issue.number)
+    about = (ISSUE, issue.number)
     if issue.number in forge.issues:
         return Taken(*about, UNCHANGED, title, author)
     why = _refusal(context, issue, anyone=anyone)

@@ -37,6 +37,11 @@ class Taken(NamedTuple):
         """Whether it was not taken."""
         return self.action == REFUSED
 
+    @property
+    def is_news(self) -> bool:
+        """Whether it was taken just now, or withdrawn."""
+        return self.action in {TAKEN, WITHDRAWN}
+
     def document(self) -> dict[str, Any]:
         """Return all values as a JSON object."""
         return self._asdict()

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ..web.urls import EndpointUrl
 from .supervision import Table
-from .values import Branch, Name
+from .values import Branch, Limit, Name
 
 _PUBLIC = "https://api.github.com"
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
@@ -37,8 +37,10 @@ class GithubSettings(Table):
 
     Without a `repo` nothing is. `api` is the base address of its API, in a `network` that may be private, and `remote`
     where git pushes to and fetches from, by default the repository beside the API. `base` is the branch there that pull
-    requests go into, by default `[team] base`. What others write counts if the API calls them one of `authors`, and
-    issues are written to the persona `to`.
+    requests go into, by default `[team] base`. `publish` says whether sprints are published when they end. Pull
+    requests and issues with one of `labels` are taken by themselves, from the `authors` that the API calls so, and
+    issues are written to a persona, `to`. `poll` are seconds between two looks, and webhooks
+    with the secret in a file make one at once.
     """
 
     repo: Annotated[str, AfterValidator(_repo)] | None = None
@@ -47,13 +49,19 @@ class GithubSettings(Table):
     remote: Annotated[str, AfterValidator(_remote)] | None = None
     network: Literal["public", "private"] = "public"
     base: Branch | None = None
+    publish: Literal["no", "pr"] = "no"
+    labels: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     authors: tuple[Association, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
     to: Name | None = None
+    poll: Annotated[Limit, Field(ge=10)] = 300.0
+    webhook_secret_file: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.repo and not self.token_file:
             raise ValueError('says no token_file: write token_file = "../github.token", a file that holds a token')
+        if not self.repo and (self.publish != "no" or self.labels):
+            raise ValueError('says no repo: write repo = "octo/app", the owner and the name of the repository')
         return self
 
     @property

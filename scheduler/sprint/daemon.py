@@ -26,6 +26,7 @@ from ...mail.directory import PROGRAMS
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import MailKind
 from ...mail.letter import Letter
+from ...mail.log.event import Event
 from ..context import Context
 from ..kinds import Kind
 from ..schedules.cron import following
@@ -44,6 +45,14 @@ _MINUTE = timedelta(minutes=1)  # the longest between two looks at the schedules
 _AGAIN = timedelta(seconds=0.5)
 _PATIENCE = timedelta(seconds=20)  # after an error that a person may mend
 _LONGEST = timedelta(days=1)  # the longest that the daemon sleeps before it looks again
+
+
+def _is_work(event: Event) -> bool:
+    """Tell whether an event is mail that may start a sprint at once: of a person, or what people said at the forge."""
+    if event.kind != MailKind.SENT or event.run:
+        return False
+    payload: Any = event.data.get("payload")
+    return event.sender not in PROGRAMS or (isinstance(payload, dict) and "github" in payload)
 
 
 class Turn(NamedTuple):
@@ -162,8 +171,7 @@ class Daemon:
         self._scheduler.start()
         try:
             for event in events:
-                mail = event.kind == MailKind.SENT and not event.run and event.sender not in PROGRAMS
-                if mail or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
+                if _is_work(event) or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
                     self._wake()
         finally:
             self._stop.set()

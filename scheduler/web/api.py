@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode, urlsplit
@@ -47,6 +48,10 @@ class RateLimited(ApiError):
     def __init__(self, host: str, until: datetime) -> None:
         super().__init__(f"{host} takes no more calls until {until:%Y-%m-%d %H:%M:%S}Z; go on after that", _TOO_MANY)
         self.until = until
+
+
+class NotCalled(ApiError):
+    """A call was not made, because its secret cannot be read; the message says what is wrong with the file."""
 
 
 class Answer(NamedTuple):
@@ -145,7 +150,7 @@ class JsonApi:
             try:
                 return self._limited("GET", address, None, headers)
             except ApiError as error:
-                if 0 < error.status < _BROKEN or isinstance(error, RateLimited):
+                if 0 < error.status < _BROKEN or isinstance(error, RateLimited | NotCalled):
                     raise
             self._clock.sleep(pause)
         return self._limited("GET", address, None, headers)
@@ -171,7 +176,7 @@ class JsonApi:
             own |= {"Content-Type": "application/json"} if body is not None else {}
             return exchange(method, address, body, own, _LIMIT, self._resolver, private=self._private)
         except ValueError as error:
-            raise ApiError(str(error)) from None
+            raise NotCalled(str(error)) from None
         except Refused as error:
             raise ApiError(f"{self.host}: {self._blotted(str(error))}", was_sent=error.was_sent) from None
 
@@ -195,8 +200,10 @@ class JsonApi:
             ) from None
 
     def _blotted(self, text: str) -> str:
-        secret = self._secret()
-        return text.replace(secret, "***") if secret else text
+        with suppress(ValueError):
+            secret = self._secret()
+            return text.replace(secret, "***") if secret else text
+        return text
 
 
 def _message(body: bytes) -> str:

@@ -224,6 +224,7 @@ def run(
         interrupts: Lets `run` return and leaves the sprint open; its runs go on for the next scheduler to take over.
         starter: Carries out the asks and dispatches of `[schedules]`.
     """
+    from ...scheduler.forge.watch import Watcher
     from ...scheduler.notify.notifier import Notifier
     from ...scheduler.sprint.daemon import Daemon
     from ...scheduler.supervisor.continuous import Continuous
@@ -236,6 +237,7 @@ def run(
         again = replace(reopen(), timed=times.add)
         notifier.renew(again)
         exporter.renew(again)
+        watcher.renew(again)
         return again
 
     times = AppendTimes(context.home)
@@ -246,11 +248,12 @@ def run(
     rhythm = Continuous(lambda told: listener(Notice(told.text))) if continuous else None
     notifier = Notifier(context, lambda text: listener(Notice(text)))
     exporter = Exporter(context, lambda text: listener(Notice(text)))
+    watcher = Watcher(context, lambda text: listener(Notice(text)))
     daemon = Daemon(
         _ticker(context, listener, leaving=threading.Event()), reopened, lambda text: listener(Notice(text)), ended,
         rhythm, starter=starter,
     )  # fmt: skip
-    with _leader(context), interrupts(daemon.end), notifier, exporter:
+    with _leader(context), interrupts(daemon.end), notifier, exporter, watcher:
         listener(Notice(f"leading {context.home}"))
         daemon.run()
     names = _going(context)

@@ -14,7 +14,7 @@ import typer
 
 from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
-from ...mail.errors import UsageError
+from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import ExitCode
 from ...scheduler.kinds import ModeRequest
 from . import control, schedules
@@ -176,7 +176,20 @@ def sprint(
         with Show(quiet=quiet or diagnostics.on_stderr) as show:
             listener = diagnostics.listener(show.on_progress)
             done = sprints.run_sprint(context, mode.value, base=base, listener=listener, interrupts=session.ending)
+        if done.summary and done.summary.outcome and context.settings.github.publish == "pr":
+            _publish(context, partial(tell, diagnostics, "scheduler"))
         _show_sprint(done, as_json, partial(tell, diagnostics, "scheduler"))
+
+
+def _publish(context: Context, tell: Callable[[str], object]) -> None:
+    """Do what is due at the forge, now that a sprint has ended; what hinders it does not undo the sprint."""
+    from ..api.outside import forge
+
+    try:
+        for told in forge.look(context):
+            tell(told)
+    except (TeamMailError, OSError) as error:
+        tell(f"not published: {error}")
 
 
 def _agreed(context: Context, mode: ModeRequest, base: str | None) -> None:

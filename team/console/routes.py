@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .api import agents, chat, dispatches, logins, mail, output, overview, pages, runs, sprints, views
-from .api.outside import commands, measures, query
+from .api.outside import commands, forge, measures, query
 from .api.work import claims, plans, schedules, sessions
 from .common.address import addresses
 from .common.console import Console
@@ -22,7 +22,7 @@ def openapi(console: Console, asked: Asked) -> dict[str, Any]:
 ROUTES: tuple[Route, ...] = (
     *overview.ROUTES, *pages.ROUTES, *mail.ROUTES, *runs.ROUTES, *sprints.ROUTES, *agents.ROUTES, *dispatches.ROUTES,
     *claims.ROUTES, *schedules.ROUTES, *sessions.ROUTES, *commands.ROUTES, *plans.ROUTES, *measures.ROUTES,
-    *query.ROUTES, *logins.ROUTES, *chat.ROUTES, *output.ROUTES, *views.ROUTES,
+    *query.ROUTES, *forge.ROUTES, *logins.ROUTES, *chat.ROUTES, *output.ROUTES, *views.ROUTES,
     Route("GET", "/api/openapi.json", "This description.", openapi),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,11 @@ from ....scheduler.forge.publish import publish as publish_sprint
 from ....scheduler.forge.pulls import Taken
 from ....scheduler.forge.taking import Wanted, answer
 from ....scheduler.forge.taking import take as take_wanted
+from ....scheduler.forge.watch import look as look_at
+from ....scheduler.forge.watch import nudge
 from ....scheduler.sprint.control import by_people_only
+
+__all__ = ["Publication", "Taking", "Wanted", "look", "nudge", "publish", "take"]
 
 
 @dataclass(frozen=True)
@@ -77,3 +82,15 @@ def take(context: Context, wanted: Wanted, sender: str) -> Taking:
     with speaking(context):
         taken = tuple(take_wanted(context, github, wanted, sender))
         return Taking(taken, tuple(answer(context, github)))
+
+
+def look(context: Context) -> Iterator[str]:
+    """Do all that is due at the forge, by the settings, as `scheduler run` does; yield a line for what was new.
+
+    Raises NotReady without a repository, NotLeader while another process speaks with the forge, BranchMoved, ApiError,
+    GitError.
+    """
+    by_people_only("scheduler publish", context.home)
+    github = open_github(context)
+    with speaking(context):
+        yield from look_at(context, github)

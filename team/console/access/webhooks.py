@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,9 +12,11 @@ from ....mail.clock import Clock, SystemClock
 from ....mail.log.disk import read_file, reason_of
 from ....scheduler.errors import SettingsError
 from ....scheduler.notify.signature import TOLERANCE, parse_secrets, refusal
+from ....scheduler.web.secret import read_secret
 from .caller import Caller, Scope
 
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_LEAST = 16  # characters of the secret of a forge
 _MOST = 100_000  # ids that are remembered
 
 
@@ -40,6 +43,24 @@ class Webhooks:
                 return "it came before"
             self._seen[own] = now
         return ""
+
+
+def why_not_of_forge(secret_file: str | None, signature: str, body: bytes) -> str:
+    """Say why a webhook of GitHub is not believed, "" if it is: its signature is one of the body by the shared secret.
+
+    One that comes again is believed again, since all that it does is to have somebody look. Raises SettingsError.
+    """
+    if secret_file is None:
+        return "this team takes none: [github] webhook_secret_file in team.toml names their secret"
+    try:
+        secret = read_secret(Path(secret_file)).strip().encode()
+    except ValueError as error:
+        raise SettingsError(f"github.webhook_secret_file {error}") from None
+    if len(secret) < _LEAST:
+        raise SettingsError(f"github.webhook_secret_file must hold a secret of at least {_LEAST} characters")
+    wanted = "sha256=" + hmac.digest(secret, body, "sha256").hex()
+    believed = hmac.compare_digest(wanted.encode(), signature.encode(errors="replace"))
+    return "" if believed else "the signature is not one by the secret of this team"
 
 
 def webhook_caller(sender: str) -> Caller:

@@ -18,7 +18,7 @@ from ....scheduler.settings.console import ConsoleSettings
 from ..access.caller import OF_PROGRAMS, Caller, Scope
 from ..access.peer import ELSEWHERE
 from ..access.tokens import Tokens
-from ..access.webhooks import HEADERS, Webhooks, webhook_caller
+from ..access.webhooks import HEADERS, Webhooks, webhook_caller, why_not_of_forge
 from ..common.answer import Refused
 from ..common.console import Console
 from ..common.slashes import keep_slashes
@@ -28,6 +28,7 @@ from .names import check_names
 
 _UNKNOWN, _FORBIDDEN, _DOWN = 401, 403, 503
 _STATIC = "/static/"
+_FORGE, _SIGNATURE = "/api/github", "x-hub-signature-256"
 _PERSON = frozenset(Scope)
 _SAFE = {"GET", "HEAD"}
 _BEARER = {"www-authenticate": "Bearer"}
@@ -98,12 +99,15 @@ class Guard:
         wanted = self._scopes_of(scope["method"], scope["path"])
         if scope["path"].startswith(_STATIC) or not wanted:
             return self._app, await read_body(headers, receive)
-        signed = "webhook-signature" in headers
-        if not signed:
+        of_forge = scope["path"] == _FORGE and _SIGNATURE in headers
+        signed = "webhook-signature" in headers and not of_forge
+        if not (signed or of_forge):
             await run_in_threadpool(self._identify, scope, headers)
         body = await read_body(headers, receive)
         if signed:
             await run_in_threadpool(self._believe, scope, headers, settings, body)
+        elif of_forge:
+            await run_in_threadpool(self._believe_forge, scope, headers, body)
         _check_scope(scope["caller"], wanted)
         if scope["method"] not in _SAFE:
             await run_in_threadpool(self._check_change, scope)
@@ -143,6 +147,18 @@ class Guard:
             why = self._webhooks.why_not(settings.secret_file, lines, body)
         except SettingsError:
             raise Refused(_DOWN, "[console] secret_file in team.toml names no file with a secret") from None
+        if why:
+            raise Refused(_UNKNOWN, f"the webhook is refused: {why}")
+        scope["caller"] = webhook_caller(self._console.human)
+        scope["sender"] = scope["caller"].sender
+
+    def _believe_forge(self, scope: Connection, headers: Headers, body: bytes) -> None:
+        """Note that a webhook of the forge asks, for its own path alone, if it is one. Raises Refused."""
+        home, file = self._console.context.home, self._console.context.settings.github.webhook_secret_file
+        try:
+            why = why_not_of_forge(str(home.absolute().parent / file) if file else None, headers[_SIGNATURE], body)
+        except SettingsError:
+            raise Refused(_DOWN, "[github] webhook_secret_file in team.toml names no file with a secret") from None
         if why:
             raise Refused(_UNKNOWN, f"the webhook is refused: {why}")
         scope["caller"] = webhook_caller(self._console.human)

@@ -172,3 +172,23 @@ def test_names_that_agents_chose_mention_nobody_and_close_nothing():
     """In a code span nothing has a meaning, and none can be left."""
     assert code("a`@octo closes #1`<b>\n") == "`a'@octo closes #1'<b>`"
     assert code("\x1b[31m") == "`\\x1b[31m`"
+
+
+def test_the_token_is_in_no_file_no_argument_and_no_message(team, forge, sprint, opened, tmp_path):
+    """While git pushes with it, no process of the machine shows it; nor does what a server says that repeats it."""
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    seen, hook = tmp_path / "seen", forge.repository.git_folder / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\ncat /proc/[0-9]*/cmdline /proc/[0-9]*/environ > {seen} 2>/dev/null\nexit 0\n")
+    hook.chmod(0o755)
+    context = opened()
+    assert publish(context).published.action == "opened"
+    assert b"credential.helper=!f()" in seen.read_bytes()
+    assert b"token-of-team-bot" not in seen.read_bytes()
+    forge.refuse("GET", "/pulls/1", 403, "the token token-of-team-bot may not")
+    with pytest.raises(ApiError, match=r"403 .*: the token \*\*\* may not"):
+        publish(context)
+    files = [path for folder in (team.home, team.folder / ".git") for path in folder.rglob("*") if path.is_file()]
+    assert [path for path in files if b"token-of-team-bot" in path.read_bytes()] == []
+    (team.folder.parent / "token").unlink()
+    with pytest.raises(ApiError, match=r"\[github\] token_file names .*, which cannot be read"):
+        publish(context)
