@@ -196,8 +196,11 @@ def test_each_end_is_an_outcome_of_its_own(scene, play, code, outcome, text):
         assert text in (transcript(player).failed or transcript(player).text)
         assert scene.record.over is (outcome != "refused")
         assert scene.git("status", "--porcelain", cwd=player.place.workspace).strip() == "?? .team/"
+        (scene.home / "runs" / player.place.run).mkdir(parents=True)  # the machine went down before the keeper's report
         scene.player(jules).play()
         assert len(jules.sessions) == (1 if outcome != "failed" else 2)
+        scene.player(jules).play()  # the folder of that run was removed long after its end
+        assert len(jules.sessions) == {"failed": 3, "unchanged": 2, "refused": 1}[outcome]
 
 
 def test_a_session_whose_create_was_not_answered_is_found(scene):
@@ -219,7 +222,7 @@ def test_a_session_whose_create_was_not_answered_is_found(scene):
 @pytest.mark.parametrize("sleeps", [1, 3, 4])
 def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(scene, sleeps):
     """Whenever it is: there is one session, and its question is the same mail."""
-    with FakeJules(Play(scene.patch, scene.begun, asks="Which?"), key=KEY) as jules:
+    with FakeJules(Play(scene.patch.rstrip("\n"), scene.begun, asks="Which?"), key=KEY) as jules:
         first = scene.player(jules, clock=Cutting(sleeps))
         with pytest.raises(Cut):
             first.play()
