@@ -90,15 +90,14 @@ class WorkspaceStuck(TeamMailError):
 
 
 class ServiceError(TeamMailError):
-    """A service outside refused a request, or gave no answer; `status` is that of HTTP, 0 without an answer.
+    """A service outside refused a call, or did not answer; `status` is that of HTTP, 0 without an answer.
 
-    `is_passing` tells that it may do it the next time.
+    `was_sent` tells that nobody knows whether the call had its effect.
     """
 
-    def __init__(self, message: str, status: int = 0, *, again: bool = False) -> None:
-        super().__init__(message)
-        self.status = status
-        self.is_passing = again
+    def __init__(self, why: str, status: int = 0, *, was_sent: bool = False) -> None:
+        super().__init__(why)
+        self.status, self.was_sent = status, was_sent
 
 
 class RunLeft(TeamMailError):

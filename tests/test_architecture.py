@@ -46,10 +46,10 @@ ARROWS = {
     "personas.agents": {"personas", "personas.keeping", "personas.running", "personas.setup", "personas.spending"},
     "personas.agents.presets": {"personas"},
     "personas.capture": {"personas", "personas.agents.presets", "personas.keeping"},
-    "personas.jules": {"personas", "personas.agents", "personas.rest", "personas.running"},
-    "personas.rest": {"personas"},
+    "personas.jules": {"personas", "personas.agents", "personas.running", "personas.web"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
+    "personas.web": {"personas"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
     "scheduler.approval": {"scheduler.kinds"},
     "scheduler.claims": {
@@ -102,7 +102,6 @@ ARROWS = {
         "scheduler.leader",
         "scheduler.settings",
         "scheduler.state",
-        "scheduler.web",
     },
     "scheduler.landing": {
         "scheduler.claims",
@@ -139,7 +138,6 @@ ARROWS = {
         "scheduler.overview",
         "scheduler.settings",
         "scheduler.state",
-        "scheduler.web",
     },
     "scheduler.overview": {
         "scheduler.claims",
@@ -190,7 +188,7 @@ ARROWS = {
         "scheduler.settings",
         "scheduler.state",
     },
-    "scheduler.settings": {"scheduler.errors", "scheduler.kinds", "scheduler.problems", "scheduler.web"},
+    "scheduler.settings": {"scheduler.errors", "scheduler.kinds", "scheduler.problems"},
     "scheduler.setup": {"scheduler.context"},
     "scheduler.sprint": {
         "scheduler.approval",

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ...mail.home import RUN_FOLDER
-from ..rest.rest import blotted
 from ..running.folder import RunFolder
+from ..value import masked
 
 _ASKS, _FYI = "question", "fyi"  # types of mail
 APPROVE = "approve"  # the type of mail that approves a plan, and a word that does
@@ -116,7 +116,7 @@ class Letters:
             "to": self.whom, "subject": subject[:_SUBJECT], "type": type, "key": key,
         }  # fmt: skip
         rows = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
-        data = blotted(f"---\n{rows}\n---\n{body}", self.secrets).encode()
+        data = str(masked(f"---\n{rows}\n---\n{body}", self.secrets)).encode()
         RunFolder(self.workspace).give("outbox", name, data)
         self._asked.append(name)
 

@@ -6,9 +6,9 @@ from hashlib import sha256
 
 from ...mail.directory import SCHEDULER
 from ...mail.log.event import Draft, derived_id
+from ...personas.errors import ServiceError
 from ..context import Context
 from ..kinds import Kind
-from ..web.api import ApiError
 from .facts import Forge
 from .github import Github
 from .text import marker
@@ -20,7 +20,7 @@ def say(context: Context, github: Github, forge: Forge, number: int, about: str,
     """Let the comment about something say a text; tell whether anything was written at the forge.
 
     A comment that is there already, but not on record, is found by its marker, if it is ours. One that people have
-    deleted is not written again. Raises ApiError, LogError.
+    deleted is not written again. Raises ServiceError, LogError.
     """
     digest = sha256(text.encode()).hexdigest()
     known = forge.comments.get((number, about))
@@ -46,7 +46,7 @@ def say(context: Context, github: Github, forge: Forge, number: int, about: str,
 def _changed(github: Github, id: int, body: str) -> int:
     try:
         github.change_comment(id, body)
-    except ApiError as error:
+    except ServiceError as error:
         if error.status not in _GONE:
             raise
     return id

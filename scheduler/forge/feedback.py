@@ -41,7 +41,7 @@ class Heard(NamedTuple):
 def hear(context: Context, github: Github, published: Published) -> Heard:
     """Tell the authors what is said of a pull request, and put its end on record.
 
-    Raises ApiError, GitError, LogError.
+    Raises ServiceError, GitError, LogError.
     """
     pull = github.pull(published.number)
     if not pull.is_open:

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ...mail.clock import Clock, SystemClock
+from ...personas.errors import ServiceError
+from ...personas.web.api import JsonApi
+from ...personas.web.cache import FolderCache
+from ...personas.web.exchange import Resolve, resolve
+from ...personas.web.secret import read_token
+from ...personas.web.urls import is_loopback
 from ..context import Context
 from ..errors import NotReady
 from ..settings.github import GithubSettings
-from ..web.api import ApiError, JsonApi
-from ..web.cache import FolderCache
-from ..web.exchange import Resolve, resolve
-from ..web.secret import read_token
-from ..web.urls import is_loopback
 from .kinds import OPEN, RED, RED_STATES
 
 _VERSION = "2022-11-28"
@@ -80,7 +81,7 @@ class Check(NamedTuple):
 class Github:
     """One repository at GitHub, or at a server with the same API. One object is used by one thread.
 
-    Its methods raise ApiError and RateLimited.
+    Its methods raise ServiceError and RateLimited.
     """
 
     def __init__(
@@ -205,7 +206,7 @@ def token_file(settings: GithubSettings, home: Path) -> Path:
 
 def _table(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ApiError("the forge answered with something else than its API documents; nothing of it was used")
+        raise ServiceError("the forge answered with something else than its API documents; nothing of it was used")
     return cast("dict[str, Any]", value)
 
 
@@ -245,7 +246,7 @@ def _issue(value: Any) -> Issue:
 def _numbered(table: Mapping[str, Any]) -> int:
     number = _number(table, "number")
     if number < 1:
-        raise ApiError("the forge answered without a number; nothing of it was used")
+        raise ServiceError("the forge answered without a number; nothing of it was used")
     return number
 
 

@@ -29,7 +29,7 @@ _STRANGERS = (
 def take_issue(context: Context, github: Github, issue: Issue, to: str, sender: str, *, anyone: bool = False) -> Taken:
     """Take an issue as a message to a persona, or without `to` as a task that `sender` adds.
 
-    Raises ApiError, ClaimError, UnknownRecipient, LogError.
+    Raises ServiceError, ClaimError, UnknownRecipient, LogError.
     """
     forge = read_forge(context.mailbox.projections, github.repo)
     title, author = one_line(issue.title), login(issue.author)
@@ -95,7 +95,7 @@ def _task(github: Github, issue: Issue, name: str) -> NewTask:
 def answer_issues(context: Context, github: Github, forge: Forge) -> Iterator[int]:
     """Say below each issue where it stands, in one comment that is changed in place; yield those that were.
 
-    Raises ApiError, LogError.
+    Raises ServiceError, LogError.
     """
     for issue in forge.issues.values():
         text = _of_task(context, issue) if issue.task else _of_message(context, issue)

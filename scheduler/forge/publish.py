@@ -14,6 +14,7 @@ from typing import Any
 from ...mail.directory import SCHEDULER
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
+from ...personas.errors import ServiceError
 from ..context import Context
 from ..errors import BranchMoved, NoSuchRun
 from ..kinds import Kind
@@ -21,7 +22,6 @@ from ..leader import Leader
 from ..state.facts import Sprint
 from ..state.reading import read_spans
 from ..state.sprints import State
-from ..web.api import ApiError
 from . import report
 from .facts import Forge, Published, read_forge
 from .github import Github, Pull
@@ -58,7 +58,7 @@ def publish(context: Context, github: Github, number: int | None = None) -> Publ
     """Publish a sprint, the last one by default; the caller holds the lock of `speaking`.
 
     Raises NoSuchRun if there is nothing to publish; BranchMoved if the branch at the forge has commits of others, and
-    somebody else's pull request is there, of which the human is told by mail as well; ApiError, GitError, LogError.
+    somebody else's pull request is there, of which the human is told by mail as well; ServiceError, GitError, LogError.
     """
     sprint, state, commit = _sprint(context, number)
     forge = read_forge(context.mailbox.projections, github.repo)
@@ -169,7 +169,7 @@ def _find(github: Github, known: Published | None, branch: str, mark: str, sprin
 def _opened(github: Github, sprint: Sprint, title: str, body: str, branch: str, into: str) -> Pull:  # noqa: PLR0917
     try:
         return github.open_pull(title, body, branch, into)
-    except ApiError as error:
+    except ServiceError as error:
         if error.status == _INVALID and "No commits between" in str(error):
             raise NoSuchRun(f"{into} at the forge has all of sprint {sprint.number}; nothing to publish") from None
         may_be_there = error.status == _INVALID or error.was_sent

@@ -61,8 +61,8 @@ def stranger(author: str, association: str, context: Context) -> str:
 def take_pull(context: Context, github: Github, number: int, *, anyone: bool = False, asked: bool = True) -> Taken:
     """Take what a pull request has now, to be woven in the open sprint or the next one.
 
-    With `asked`, what was woven before, and did not land or landed in another sprint, is taken again. Raises ApiError,
-    GitError, LogError.
+    With `asked`, what was woven before, and did not land or landed in another sprint, is taken again.
+    Raises ServiceError, GitError, LogError.
     """
     pull, forge = github.pull(number), read_forge(context.mailbox.projections, github.repo)
     about = ("pull request", number)
@@ -135,7 +135,7 @@ def _put(context: Context, github: Github, pull: Pull, head: str, count: int) ->
 def answer_pulls(context: Context, github: Github, forge: Forge) -> Iterator[int]:
     """Say below each pull request what became of it, in one comment that is changed in place; yield those that were.
 
-    Raises ApiError, LogError.
+    Raises ServiceError, LogError.
     """
     entered = read_entered(context, forge.last_pulls)
     for pull in forge.last_pulls:

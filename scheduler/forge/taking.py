@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
 def take(context: Context, github: Github, wanted: Wanted, sender: str) -> Iterator[Taken]:
     """Take what is wanted, and what was pushed to pull requests that were taken before; yield what became of each.
 
-    The caller holds the lock of `speaking`. Raises UsageError if nobody is named for an issue, ApiError, GitError,
+    The caller holds the lock of `speaking`. Raises UsageError if nobody is named for an issue, ServiceError, GitError,
     ClaimError, LogError.
     """
     to = "" if wanted.as_tasks else context.mailbox.directory.checked(wanted.to or github.settings.to or sender)
@@ -49,7 +49,7 @@ def take(context: Context, github: Github, wanted: Wanted, sender: str) -> Itera
 def answer(context: Context, github: Github) -> list[int]:
     """Say at the forge what became of what was taken; return the numbers of those whose comment was written.
 
-    Raises ApiError, LogError.
+    Raises ServiceError, LogError.
     """
     forge = read_forge(context.mailbox.projections, github.repo)
     return [*answer_pulls(context, github, forge), *answer_issues(context, github, forge)]

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from ...mail.text.escape import line
 from ...personas.errors import GitError
 from ...personas.git import Git
+from ...personas.web.urls import is_loopback
 from ..context import Context
 from ..errors import BranchMoved, NotReady
-from ..web.urls import is_loopback
 from .github import Github
 
 _LIMIT = 600.0  # seconds

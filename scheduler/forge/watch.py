@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from ...mail.errors import TeamMailError
+from ...personas.web.api import RateLimited
 from ..context import Context
 from ..errors import NoSuchRun, NotLeader
 from ..kinds import Kind
-from ..web.api import RateLimited
 from .facts import read_forge
 from .feedback import hear
 from .github import Github, open_github
@@ -34,7 +34,7 @@ _STEP = 1.0  # seconds between two looks for what a webhook said
 def look(context: Context, github: Github) -> Iterator[str]:
     """Do all that is due at the forge, by the settings; yield a line for people of what was new.
 
-    The caller holds the lock of `speaking`. Raises BranchMoved, ApiError, GitError, LogError.
+    The caller holds the lock of `speaking`. Raises BranchMoved, ServiceError, GitError, LogError.
     """
     settings, human = github.settings, context.settings.team.human
     forge = read_forge(context.mailbox.projections, github.repo)
@@ -78,7 +78,7 @@ def _hint(home: Path) -> Path:
 class Watcher:
     """A context in which the forge is looked at. `say` is told, in one line for people, what was new or hinders it.
 
-    To enter it raises SettingsError, and ApiError if the file of the token cannot be read.
+    To enter it raises SettingsError, and ServiceError if the file of the token cannot be read.
     """
 
     def __init__(self, context: Context, say: Callable[[str], object]) -> None:

@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 from ...mail.log.disk import reason_of
 from ...mail.text.escape import line
 from ...personas.environment import harmless
+from ...personas.web.secret import read_secret, read_token
 from ..settings.notify import NotifySettings
-from ..web.secret import read_secret, read_token
 from .request import GONE, LIMIT, Refused, Reply, Resolve, post, resolve
 from .signature import parse_secrets, signed
 

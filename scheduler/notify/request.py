@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ...mail.text.escape import line
-from ..web.exchange import ERROR, LIMIT, OK, REDIRECT, Refused, Resolve, exchange, resolve
+from ...personas.web.exchange import ERROR, LIMIT, OK, REDIRECT, Refused, Resolve, exchange, resolve
 
 _EXCERPT = 200  # characters of an answer
 GONE = 410

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ..web.urls import EndpointUrl
 from .supervision import Table
-from .values import Branch, Limit, Name
+from .values import Branch, EndpointUrl, Limit, Name
 
 _PUBLIC = "https://api.github.com"
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")

@@ -10,9 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from ...mail.kinds import MailKind
 from ...mail.text.nearest import nearest
 from ..kinds import NEEDS_ME, NOTICES, Kind
-from ..web.urls import EndpointUrl, LinkUrl
 from .supervision import Table
-from .values import Command, Size
+from .values import Command, EndpointUrl, LinkUrl, Size
 
 _SMALLEST = 64 << 10  # bytes of a file: several of the longest lines
 _KINDS = frozenset({*Kind, *MailKind}) - NOTICES  # a notice of each notice would never end

@@ -15,7 +15,6 @@ from ...mail.render import listed
 from ...personas.spending.amount import Unit, amount
 from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
-from ..web.urls import EndpointUrl
 from .console import ConsoleSettings
 from .github import GithubSettings
 from .notify import LoggingSettings, NotifySettings, OtelSettings
@@ -27,6 +26,7 @@ from .values import (
     Command,
     Commands,
     Crontab,
+    EndpointUrl,
     Folders,
     Glob,
     HomePaths,

@@ -16,6 +16,7 @@ from ...mail.text.nearest import nearest, suggestion
 from ...mail.text.units import byte_count, crontab, seconds
 from ...personas.agents.presets import preset as presets
 from ...personas.spending.amount import spelled
+from ...personas.web.urls import endpoint, link
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _EVERY = re.compile(r"every +(\d{1,6})")
@@ -191,3 +192,5 @@ Crontab = Annotated[str, AfterValidator(crontab)]
 JulesSource = Annotated[str, AfterValidator(_source)]
 HomePaths = Annotated[tuple[HomePath, ...], AfterValidator(_apart)]
 Folders = Annotated[tuple[Folder, ...], AfterValidator(_apart)]
+EndpointUrl = Annotated[str, AfterValidator(endpoint)]
+LinkUrl = Annotated[str, AfterValidator(link)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ....personas.web.urls import checked_endpoint
 from ....scheduler.context import Context
 from ....scheduler.sprint.control import by_people_only
 from ....scheduler.traces import otlp
 from ....scheduler.traces.exporter import tracer_of
 from ....scheduler.traces.spans import Span
-from ....scheduler.web.urls import checked_endpoint
 
 
 def requests(context: Context, since: int = 0) -> Iterator[dict[str, Any]]:

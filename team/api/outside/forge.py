@@ -55,7 +55,7 @@ def publish(context: Context, number: int | None = None) -> Publication:
     """Publish a sprint, the last one by default, as a pull request, and tell authors what is said of it.
 
     Raises NoSuchRun, NotReady without a repository, NotLeader while another process speaks with the forge, BranchMoved
-    if somebody else pushed to the branch, ApiError, GitError.
+    if somebody else pushed to the branch, ServiceError, GitError.
     """
     by_people_only("scheduler publish", context.home)
     github = open_github(context)
@@ -70,7 +70,7 @@ def take(context: Context, wanted: Wanted, sender: str) -> Taking:
     """Take pull requests and issues as work, and what was pushed to those that were taken; tell them what became of it.
 
     Raises UsageError if nobody is named for an issue, NotReady without a repository, NotLeader while another process
-    speaks with the forge, ApiError, GitError, ClaimError.
+    speaks with the forge, ServiceError, GitError, ClaimError.
 
     Args:
         context: The team.
@@ -87,8 +87,8 @@ def take(context: Context, wanted: Wanted, sender: str) -> Taking:
 def look(context: Context) -> Iterator[str]:
     """Do all that is due at the forge, by the settings, as `scheduler run` does; yield a line for what was new.
 
-    Raises NotReady without a repository, NotLeader while another process speaks with the forge, BranchMoved, ApiError,
-    GitError.
+    Raises NotReady without a repository, NotLeader while another process speaks with the forge, BranchMoved,
+    ServiceError, GitError.
     """
     by_people_only("scheduler publish", context.home)
     github = open_github(context)

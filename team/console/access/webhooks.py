@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ....mail.clock import Clock, SystemClock
 from ....mail.log.disk import read_file, reason_of
+from ....personas.web.secret import read_secret
 from ....scheduler.errors import SettingsError
 from ....scheduler.notify.signature import TOLERANCE, parse_secrets, refusal
-from ....scheduler.web.secret import read_secret
 from .caller import Caller, Scope
 
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.errors import UsageError
 from team_mail.personas.errors import ServiceError
-from team_mail.personas.jules.client import PAGE, JulesClient, session_id
+from team_mail.personas.jules.client import PAGE, JulesClient, pauses, session_id
 from team_mail.personas.jules.fake import FakeJules, Play
 from team_mail.personas.jules.session import MAX_TEXT, last_change, read_activity, read_session
-from team_mail.personas.rest.rest import Rest, pauses_of
 
 from ...samples import examples
 
@@ -90,11 +89,11 @@ def test_many_sessions_come_page_by_page(jules):
 
 @pytest.mark.parametrize(
     ("faults", "waited", "refusal"),
-    [([503, 429], 3.0, None), ([404], 0.0, "HTTP 404"), ([500, 502, 504], 3.0, "HTTP 504")],
+    [([503, 429], 3.0, None), ([404], 0.0, "answered 404"), ([500, 502, 504], 3.0, "answered 504")],
 )
 def test_a_busy_service_is_asked_again_ever_more_rarely(jules, faults, waited, refusal):
     """1, 2, 4 … seconds and never more than 30; what is wrong with a request is told at once."""
-    assert list(pauses_of(9)) == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert list(pauses(9)) == [1, 2, 4, 8, 16, 30, 30, 30]
     clock, jules.faults = ManualClock(), [*faults]
     own = JulesClient(KEY, url=jules.url, tries=3, clock=clock)
     if refusal:
@@ -112,7 +111,7 @@ def test_a_burst_of_creates_fails_with_a_misleading_word_and_is_tried_again():
         refused = [str(each.exception()) for each in once if each.exception()]
         assert len(jules.sessions) + len(refused) == 10
         assert refused
-        assert {each[:38] for each in refused} == {"Jules refused: Could not get source: s"}
+        assert all("Could not get source: sources/github/acme/shop" in each for each in refused)
         again = [pool.submit(client(jules, tries=99).create_session, "x", "", SOURCE) for _ in range(10)]
         assert all(each.result()["id"] for each in again)
 
@@ -123,14 +122,14 @@ def test_the_key_is_in_no_error_and_goes_nowhere_else(jules):
     with FakeJules(key=key, burst=0) as echo, pytest.raises(ServiceError) as refused:
         JulesClient(key, url=echo.url, tries=1).create_session("x", "", {"source": key})
     assert "Could not get source: ***" in str(refused.value)
-    assert key not in str(refused.value) + repr(Rest("Jules", jules.url, {"X-Goog-Api-Key": key}))
-    with pytest.raises(ServiceError, match=r"authentication credentials. \(HTTP 401, UNAUTHENTICATED\)"):
+    assert key not in str(refused.value)
+    with pytest.raises(ServiceError, match=r"answered 401 to GET .*authentication credentials"):
         JulesClient("wrong", url=jules.url).get_session("1")
     with pytest.raises(UsageError, match="must begin with https"):
         JulesClient(key, url="http://example.org/v1alpha")
     with pytest.raises(UsageError, match="no API key of Jules: set JULES_API_KEY"):
         JulesClient("")
-    with pytest.raises(ServiceError, match="Jules gave no answer: Connection refused"):
+    with pytest.raises(ServiceError, match=r"127\.0\.0\.1: Connection refused"):
         JulesClient(key, url="http://127.0.0.1:9/v1alpha", tries=1).get_session("1")
 
 
@@ -148,7 +147,7 @@ def test_an_answer_that_comes_drop_by_drop_is_not_waited_for():
         over, thread = threading.Event(), threading.Thread(target=drip)
         thread.start()
         slow = JulesClient(KEY, url=f"http://127.0.0.1:{server.getsockname()[1]}/v1alpha", tries=1, limit=0.1)
-        with pytest.raises(ServiceError, match="Jules gave no answer: it took too long"):
+        with pytest.raises(ServiceError, match=r"127\.0\.0\.1: no answer within 0\.1 s"):
             slow.get_session("1")
         over.set()
         thread.join()

@@ -21,9 +21,9 @@ from team_mail.personas.jules.play import Place, Player, goes_on
 from team_mail.personas.jules.record import SENT, Record, Records
 from team_mail.personas.jules.session import read_session
 from team_mail.personas.jules.stream import Stream
-from team_mail.personas.rest.rest import Rest
 from team_mail.personas.running.folder import MERGED, RunFolder
 from team_mail.personas.running.mail_process import MailProcess
+from team_mail.personas.web.api import JsonApi
 
 from ...samples import each_once
 
@@ -235,17 +235,17 @@ def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(sc
     assert scene.record.run == second.place.run
 
 
-class Dying(Rest):
+class Dying(JsonApi):
     """A connection whose run is killed before or after the n-th request."""
 
-    def _asked(self, *request):
-        number = next(self.clock.requests)
-        if (number, "before") == self.clock.end:
+    def _exchanged(self, *request):
+        number = next(self._clock.requests)
+        if (number, "before") == self._clock.end:
             raise Cut
         try:
-            return super()._asked(*request)
+            return super()._exchanged(*request)
         finally:
-            if (number, "after") == self.clock.end:
+            if (number, "after") == self._clock.end:
                 raise Cut
 
 
@@ -255,7 +255,7 @@ def test_there_is_one_session_wherever_a_run_is_killed(scene, number, when):
     with FakeJules(Play(scene.patch, scene.begun, says="Done."), key=KEY) as jules:
         first = scene.player(jules)
         first.clock.requests, first.clock.end = itertools.count(), (number, when)
-        first.client._rest = Dying("Jules", jules.url, {"X-Goog-Api-Key": KEY}, clock=first.clock)
+        first.client._api = Dying(jules.url, lambda: {"X-Goog-Api-Key": KEY}, clock=first.clock)
         with pytest.raises(Cut):
             first.play()
         second = scene.player(jules)

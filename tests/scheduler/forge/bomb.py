@@ -9,7 +9,7 @@ import traceback
 
 from team_mail.mail.log.log import EventLog
 from team_mail.personas.git import Git
-from team_mail.scheduler.web.api import JsonApi
+from team_mail.personas.web.api import JsonApi
 
 
 class Bomb:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from team_mail.mail.text.escape import clean
+from team_mail.personas.web.api import RateLimited
 from team_mail.scheduler.forge.feedback import Heard
 from team_mail.scheduler.sprint.daemon import _is_work
-from team_mail.scheduler.web.api import RateLimited
 from team_mail.team.api.outside.forge import publish
 
 

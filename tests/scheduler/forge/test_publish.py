@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from team_mail.personas.errors import ServiceError
 from team_mail.scheduler.errors import BranchMoved, NoSuchRun
 from team_mail.scheduler.forge.facts import read_forge
 from team_mail.scheduler.forge.text import code
 from team_mail.scheduler.overview.overview import overview
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
-from team_mail.scheduler.web.api import ApiError
 from team_mail.team.api.outside.forge import publish
 
 from .bomb import killed
@@ -82,7 +82,7 @@ def test_an_answer_that_is_lost_opens_no_second_one_and_that_of_others_is_left_a
     (pull,) = pulls(forge)
     forge.refuse("PATCH", "/pulls/1", 0)
     pull["body"] = pull["body"].replace("`ann`", "")
-    with pytest.raises(ApiError, match="closed without an answer"):
+    with pytest.raises(ServiceError, match="closed without an answer"):
         publish(context)
     assert publish(context).published.action == "unchanged"
 
@@ -185,10 +185,10 @@ def test_the_token_is_in_no_file_no_argument_and_no_message(team, forge, sprint,
     assert b"credential.helper=!f()" in seen.read_bytes()
     assert b"token-of-team-bot" not in seen.read_bytes()
     forge.refuse("GET", "/pulls/1", 403, "the token token-of-team-bot may not")
-    with pytest.raises(ApiError, match=r"403 .*: the token \*\*\* may not"):
+    with pytest.raises(ServiceError, match=r"403 .*: the token \*\*\* may not"):
         publish(context)
     files = [path for folder in (team.home, team.folder / ".git") for path in folder.rglob("*") if path.is_file()]
     assert [path for path in files if b"token-of-team-bot" in path.read_bytes()] == []
     (team.folder.parent / "token").unlink()
-    with pytest.raises(ApiError, match=r"\[github\] token_file names .*, which cannot be read"):
+    with pytest.raises(ServiceError, match=r"\[github\] token_file names .*, which cannot be read"):
         publish(context)

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from email.utils import format_datetime
 
 import pytest
+from team_mail.personas.web.urls import refusal
 from team_mail.scheduler.notify.channel import Message, Webhook
 from team_mail.scheduler.notify.request import Refused, post
-from team_mail.scheduler.web.urls import refusal
 
 from .conftest import NOW
 from .receiver import SECRET, Receiver

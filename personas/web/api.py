@@ -8,41 +8,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode, urlsplit
 
 from ...mail.clock import Clock, SystemClock
-from ...mail.errors import TeamMailError
 from ...mail.text.escape import line
+from ..errors import ServiceError
 from .cache import NO_CACHE, Cache
 from .exchange import OK, REDIRECT, Exchange, Refused, Resolve, exchange, resolve
 
 _MET_LIMIT = (403, 429)
 _UNCHANGED, _TOO_MANY, _BROKEN = 304, 429, 500
-_PAUSES = (1.0, 4.0)  # seconds before what failed is read again
 _UNSAID = 60.0  # seconds to wait after a limit that names no time, as the documentation of GitHub asks for
 _MOST_WAITS = 5  # for one call
 _MOST_PAGES = 200
 _SAID = 300  # characters of what a server says
-_LIMIT = 30.0  # seconds for one exchange
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
 
 
-class ApiError(TeamMailError):
-    """A server refused a call, or did not answer; `status` is that of HTTP, 0 without an answer.
-
-    `was_sent` tells that nobody knows whether the call had its effect.
-    """
-
-    def __init__(self, why: str, status: int = 0, *, was_sent: bool = False) -> None:
-        super().__init__(why)
-        self.status, self.was_sent = status, was_sent
-
-
-class RateLimited(ApiError):
+class RateLimited(ServiceError):
     """A server takes no more calls until a time."""
 
     def __init__(self, host: str, until: datetime) -> None:
@@ -50,7 +37,7 @@ class RateLimited(ApiError):
         self.until = until
 
 
-class NotCalled(ApiError):
+class NotCalled(ServiceError):
     """A call was not made, because its secret cannot be read; the message says what is wrong with the file."""
 
 
@@ -69,6 +56,8 @@ class JsonApi:
         headers: Makes the headers of a call, with its secret, which is read anew each time. It may raise ValueError.
         clock: By which is waited.
         patience: Seconds that one call may wait for a limit to be over.
+        pauses: Seconds to wait before each further try to read what failed.
+        limit: Seconds for one exchange.
         cache: Where answers are kept with their ETag.
         private: Whether the host may have addresses of a private network.
         secret: Returns what must not stand in any message, "" for nothing.
@@ -82,6 +71,8 @@ class JsonApi:
         *,
         clock: Clock | None = None,
         patience: float = 60.0,
+        pauses: Sequence[float] = (1.0, 4.0),
+        limit: float = 30.0,
         cache: Cache = NO_CACHE,
         private: bool = False,
         secret: Callable[[], str] = lambda: "",
@@ -90,15 +81,16 @@ class JsonApi:
         self.base, self.host = base.rstrip("/"), urlsplit(base).hostname or ""
         self._headers, self._clock, self._patience = headers, clock or SystemClock(), patience
         self._cache, self._private, self._secret, self._resolver = cache, private, secret, resolver
+        self._pauses, self._limit = pauses, limit
 
     def get(self, path: str, **query: str | int) -> Any:
-        """Return the JSON of one address. Raises ApiError, RateLimited."""
+        """Return the JSON of one address. Raises ServiceError, RateLimited."""
         return self._read(self._address(path, query)).value
 
     def pages(self, path: str, within: str = "", **query: str | int) -> Iterator[Any]:
         """Yield what the lists of all pages hold, one after the other; `within` names the list of a page, an object.
 
-        Raises ApiError, RateLimited.
+        Raises ServiceError, RateLimited.
         """
         address = self._address(path, query)
         for _ in range(_MOST_PAGES):
@@ -106,17 +98,17 @@ class JsonApi:
             page = answer.value
             items = cast("dict[str, Any]", page).get(within) if within and isinstance(page, dict) else page
             if not isinstance(items, list):
-                raise ApiError(f"{self.host} answered {urlsplit(address).path} with no list, as its API does not")
+                raise ServiceError(f"{self.host} answered {urlsplit(address).path} with no list, as its API does not")
             yield from cast("list[Any]", items)
             address = answer.following
             if not address:
                 return
-        raise ApiError(f"{self.host} has more than {_MOST_PAGES} pages at {path}: ask for less")
+        raise ServiceError(f"{self.host} has more than {_MOST_PAGES} pages at {path}: ask for less")
 
     def send(self, method: str, path: str, value: Any = None) -> Any:
         """Make a call that changes something, and return the JSON of its answer, None if it has none.
 
-        Raises ApiError, whose `was_sent` tells that it may have had its effect, and RateLimited.
+        Raises ServiceError, whose `was_sent` tells that it may have had its effect, and RateLimited.
         """
         body = None if value is None else json.dumps(value).encode()
         address = self._address(path, {})
@@ -141,22 +133,22 @@ class JsonApi:
         match = _NEXT.search(got.headers.get("link", ""))
         address = match[1] if match else ""
         if address and not address.startswith(f"{self.base}/"):
-            raise ApiError(f"{self.host} names a next page elsewhere: {line(address)[:_SAID]}")
+            raise ServiceError(f"{self.host} names a next page elsewhere: {line(address)[:_SAID]}")
         return address
 
     def _patient(self, address: str, headers: Mapping[str, str]) -> Exchange:
         """Read an address; a server that is broken for a moment is asked again."""
-        for pause in _PAUSES:
+        for pause in self._pauses:
             try:
                 return self._limited("GET", address, None, headers)
-            except ApiError as error:
+            except ServiceError as error:
                 if 0 < error.status < _BROKEN or isinstance(error, RateLimited | NotCalled):
                     raise
             self._clock.sleep(pause)
         return self._limited("GET", address, None, headers)
 
     def _limited(self, method: str, address: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
-        """Make a call, and again once a limit of rate is over. Raises ApiError for whatever is no success."""
+        """Make a call, and again once a limit of rate is over. Raises ServiceError for whatever is no success."""
         left = self._patience
         for _ in range(_MOST_WAITS):
             got = self._exchanged(method, address, body, headers)
@@ -174,11 +166,11 @@ class JsonApi:
         try:
             own = {"User-Agent": "team-mail", **self._headers(), **headers}
             own |= {"Content-Type": "application/json"} if body is not None else {}
-            return exchange(method, address, body, own, _LIMIT, self._resolver, private=self._private)
+            return exchange(method, address, body, own, self._limit, self._resolver, private=self._private)
         except ValueError as error:
             raise NotCalled(str(error)) from None
         except Refused as error:
-            raise ApiError(f"{self.host}: {self._blotted(str(error))}", was_sent=error.was_sent) from None
+            raise ServiceError(f"{self.host}: {self._blotted(str(error))}", was_sent=error.was_sent) from None
 
     def _check(self, method: str, address: str, got: Exchange) -> None:
         if OK <= got.status < REDIRECT or got.status == _UNCHANGED:
@@ -188,14 +180,14 @@ class JsonApi:
         if got.status < 400 and (place := got.headers.get("location")):  # noqa: PLR2004
             said = f"it has moved to {self._blotted(line(place)[:_SAID])}, and redirects are not followed: change api"
         why = f"{self.host} answered {got.status} to {what}{': ' + said if said else ''}"
-        raise ApiError(why, got.status, was_sent=got.status >= _BROKEN)
+        raise ServiceError(why, got.status, was_sent=got.status >= _BROKEN)
 
     def _json(self, address: str, got: Exchange) -> Any:
         try:
             return json.loads(got.body)
         except ValueError:
             what = urlsplit(address).path
-            raise ApiError(
+            raise ServiceError(
                 f"{self.host} answered {what} with something that is not JSON: is its API there?", was_sent=True
             ) from None
 

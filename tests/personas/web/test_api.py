@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from team_mail.mail.clock import ManualClock
-from team_mail.scheduler.web.api import ApiError, JsonApi, RateLimited
-from team_mail.scheduler.web.cache import FolderCache
-from team_mail.scheduler.web.urls import refusal
+from team_mail.personas.errors import ServiceError
+from team_mail.personas.web.api import JsonApi, RateLimited
+from team_mail.personas.web.cache import FolderCache
+from team_mail.personas.web.urls import refusal
 
 SECRET = "s3cret-token"
 
@@ -103,15 +104,15 @@ def test_what_failed_is_read_again_and_never_written_again(server, api, clock):
     assert api.get("things") == {"ok": True}
     assert clock.elapsed == 5
     server.answers = [(500, {}, {"message": f"no {SECRET} \x1b[31m"})]
-    with pytest.raises(ApiError, match=r"answered 500 to POST /api/things: no \*\*\* \\x1b") as caught:
+    with pytest.raises(ServiceError, match=r"answered 500 to POST /api/things: no \*\*\* \\x1b") as caught:
         api.send("POST", "things", {})
     assert caught.value.was_sent
     server.answers = [(422, {}, {"message": "Validation Failed", "errors": [{"field": "head", "code": "invalid"}]})]
-    with pytest.raises(ApiError, match=r"422 .*: Validation Failed; head invalid") as caught:
+    with pytest.raises(ServiceError, match=r"422 .*: Validation Failed; head invalid") as caught:
         api.send("POST", "things", {})
     assert (caught.value.status, caught.value.was_sent) == (422, False)
     server.answers = [(301, {"Location": "https://elsewhere.example/"}, b"")]
-    with pytest.raises(ApiError, match=r"moved to https://elsewhere\.example/, and redirects are not followed"):
+    with pytest.raises(ServiceError, match=r"moved to https://elsewhere\.example/, and redirects are not followed"):
         api.get("things")
     assert not server.answers
 
@@ -124,7 +125,7 @@ def test_pages_are_followed_below_the_base_alone(server, api):
     assert [*api.pages("things", per_page=2)] == [1, 2, 3]
     assert [got[1] for got in server.got] == ["/api/things?per_page=2", "/api/things?page=2"]
     server.answers = [(200, {"Link": '<http://elsewhere.example/api/things>; rel="next"'}, [])]
-    with pytest.raises(ApiError, match="names a next page elsewhere"):
+    with pytest.raises(ServiceError, match="names a next page elsewhere"):
         [*api.pages("things")]
 
 

@@ -48,10 +48,12 @@ def resolve(host: str, port: int) -> Sequence[str]:
 
 
 def whole(response: http.client.HTTPResponse) -> bytes:
-    """Read an answer to its end. Raises Refused for one of more than 16 MiB."""
+    """Read an answer to its end. Raises Refused for one of more than 16 MiB, IncompleteRead for one that is cut off."""
     body = response.read(_MOST + 1)
     if len(body) > _MOST:
         raise Refused(f"the answer is longer than {_MOST >> 20} MiB", was_sent=True)
+    if response.length:  # that many bytes never came, which a read of a limited size does not say
+        raise http.client.IncompleteRead(body, response.length)
     return body
 
 
@@ -125,6 +127,8 @@ def _reason(error: Exception) -> str:
         return f"TLS failed: {error.reason or error}"
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed without an answer"
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer was cut off"
     if isinstance(error, http.client.HTTPException):
         return f"the answer is no HTTP: {type(error).__name__}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
-
-from pydantic import AfterValidator
 
 from ...mail.errors import UsageError
 
@@ -60,12 +57,13 @@ def _embedded(ip: Address) -> Address:
 def checked_endpoint(url: str) -> str:
     """Return a URL that something may be sent to. Raises UsageError."""
     try:
-        return _endpoint(url)
+        return endpoint(url)
     except ValueError as error:
         raise UsageError(f"{url} {error}") from None
 
 
-def _endpoint(url: str) -> str:
+def endpoint(url: str) -> str:
+    """Return a URL that something may be sent to. Raises ValueError, with what follows the URL in a sentence."""
     parts = _split(url)
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None:
@@ -82,7 +80,8 @@ def _endpoint(url: str) -> str:
     return url
 
 
-def _link(url: str) -> str:
+def link(url: str) -> str:
+    """Return a URL that people follow. Raises ValueError, as `endpoint`."""
     if _split(url).scheme not in {"http", "https"}:
         raise ValueError('must begin with https:// or http://: "http://localhost:8000"')
     return url
@@ -100,7 +99,3 @@ def _split(url: str) -> SplitResult:
     if not parts.hostname or port == 0:
         raise ValueError('must be a URL with a host: "https://example.org/x"')
     return parts
-
-
-EndpointUrl = Annotated[str, AfterValidator(_endpoint)]
-LinkUrl = Annotated[str, AfterValidator(_link)]
