@@ -67,15 +67,16 @@ def leading(folder: Path) -> dict[str, Any] | None:
     return process if isinstance(process, dict) and alive(process) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-def check_log(home: Path, log: Log) -> None:
+def check_log(home: Path, log: Log, base: str) -> None:
     """Raise LogBehind if git knows more than the log: what it says is pending may have landed, and would land twice.
 
-    That is so after an older backup was restored. A loss that a person has accepted does not count.
+    That is so after an older backup was restored. A loss that a person has accepted does not count. `base` is where
+    the team's work goes in the end.
     """
     if not isinstance(log, EventLog):
         return
     with suppress(NoWitness):
-        known = known_to_git(home, _COMMITS)[-_EVENTS:]
+        known = known_to_git(home, _COMMITS, base)[-_EVENTS:]
         if losses := lost(log, known):
             accepted = log.verify().lost
             losses = [each for each in losses if each.event[:2] not in accepted]

@@ -125,7 +125,7 @@ class ParallelDispatcher:
     ) -> DispatchOutput:
         context, repository = self._open(tasks=True)
         by_people_only("team dispatch", context.home)
-        check_log(context.home, context.mailbox.log)
+        check_log(context.home, context.mailbox.log, context.settings.team.base)
         check_startable(context.mailbox.projections, context.session)
         tasks = self._checked(context, given, repository=repository)
         base, id = self._base(context) if repository else "", own or new_id()  # noqa: A001
@@ -158,7 +158,7 @@ class ParallelDispatcher:
     def _resume(self, correlation_id: str, stop: threading.Event, heard: Heard) -> DispatchOutput:
         context, repository = self._open()
         by_people_only("team dispatch --resume", context.home)
-        check_log(context.home, context.mailbox.log)
+        check_log(context.home, context.mailbox.log, context.settings.team.base)
         state = read_dispatch(context.mailbox.projections, correlation_id)
         context.mailbox.log.session = session_of(state)
         check_startable(context.mailbox.projections, context.session)

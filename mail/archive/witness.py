@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 # Only the weaver commits by this name: somebody who picks or rebases its commits, perhaps of another team, does not.
 _WEAVER = "weaver@team-mail"
 _TRAILER = re.compile(r"([0-9]{1,16}):([0-9a-f]{32})")
-_OUR_BRANCHES = ("--branches", "--not", "--remotes")
 _FORMAT = "%H%x00%ce" + "".join(
     f"%x00%(trailers:key={key},valueonly,separator=%x20)" for key in ("Team-Mail-Head", "Team-Mail-Run")
 )
@@ -80,18 +79,19 @@ def _is_empty(stderr: bytes) -> bool:
     return b"does not have any commits yet" in stderr
 
 
-def known_to_git(home: Path, most: int | None = None) -> list[Known]:
+def known_to_git(home: Path, most: int | None = None, base: str = "") -> list[Known]:
     """Return the events that commits of the weaver name, in the repository whose work tree has the team's folder.
 
-    What was fetched, and may be another team's, does not count. Of the branches' commits, `most` are looked at, the
-    newest, if a number is given. Without a repository there are none. Raises NoWitness if there is one, and git cannot
-    be asked.
+    What was fetched, and may be another team's, does not count. With `most`, only so many commits are looked at, the
+    newest, of the team's branches and the `base` branch: what anybody's branch says stops nobody. Without a repository
+    there are none. Raises NoWitness if there is one, and git cannot be asked.
     """
     if not (home.parent / ".git").exists():
         return []
     # Git alone is twice as fast with the search, but would go through all of a history to count what it finds.
-    which = f"--committer={_WEAVER}" if most is None else f"--max-count={most}"
-    known = {event for _, events in _commits(home, which, *_OUR_BRANCHES) for event in events}
+    which = [f"--committer={_WEAVER}", "--branches"] if most is None else [f"--max-count={most}", "--branches=team/*"]
+    which += [f"--branches={base[:-1]}[{base[-1]}]"] if most is not None and base else []  # else it means a folder
+    known = {event for _, events in _commits(home, *which, "--not", "--remotes") for event in events}
     refs = _ask(home, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/team").split()
     kept = [ref.removesuffix("/tip") for ref in refs if ref.endswith("/tip") and f"{ref[:-3]}base" in refs][:_NEWEST]
     apart = _ask(home, "rev-list", *(f"{ref}/tip" for ref in kept), "--not", "--branches").split() if kept else []

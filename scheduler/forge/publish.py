@@ -118,7 +118,9 @@ def _sprint(context: Context, number: int | None) -> tuple[Sprint, State, str]:
     parsed = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{sprint.branch}^{{commit}}")
     if parsed.returncode:
         raise NoSuchRun(f"{sprint.branch} is gone: git branch {sprint.branch} {sprint.commits[-1][:12]} brings it back")
-    return sprint, state, parsed.stdout.decode().strip()
+    commit = parsed.stdout.decode().strip()
+    behind = commit in {sprint.base, *sprint.commits}  # as one that is checked out with changes may be
+    return sprint, state, sprint.tip if behind else commit
 
 
 def read_sprint(context: Context, number: int | None) -> tuple[Sprint, State]:

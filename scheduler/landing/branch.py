@@ -8,6 +8,7 @@ fast-forwarding the base branch, by compare-and-swap.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -123,7 +124,7 @@ def _behind(context: Context, sprint: Sprint, way: InTheWay) -> Draft:
         f"{sprint.branch} is checked out in {way.place}, and was not moved under it: {way.why}.\n\n"
         f"What lands is kept at {ref}, where the work goes on. The branch follows with the next weave after nothing is "
         "changed there any more. To have it there yourself:\n\n"
-        f"    cd {way.place}\n    git merge {ref}\n"
+        f"    cd {shlex.quote(way.place)}\n    git merge {ref}\n"
     )
     subject = f"{sprint.branch} is checked out with changes, and stays behind"
     return _letter(context, subject, body, f"behind {sprint.id} {way.place} {way.why}")

@@ -34,7 +34,7 @@ def fast_forward(git: Git, branch: str, old: str, new: str, reason: str, *, aske
     """
     ref, places = f"refs/heads/{branch}", [*_places(git, branch)]
     for place in _rebased(git, branch):
-        return InTheWay(str(place), "a rebase or bisection of it is under way")
+        return InTheWay(place, "a rebase or bisection of it is under way")
     moves = dict[str, bool]()
     for place in places:
         move = _move_in(place, old, new, asked=asked)
@@ -67,13 +67,21 @@ def _places(git: Git, branch: str) -> Iterator[str]:
             yield path
 
 
-def _rebased(git: Git, branch: str) -> Iterator[Path]:
+def _rebased(git: Git, branch: str) -> Iterator[str]:
     """Find where a branch is being rebased or bisected: nobody has it checked out then, and git moves it at the end."""
     for names, text in (("rebase-*/head-name", f"refs/heads/{branch}"), ("BISECT_START", branch)):
         for found in (*git.directory.glob(names), *git.directory.glob(f"worktrees/*/{names}")):
             with suppress(OSError):
                 if os.fsdecode(read_file(found)).strip() == text:
-                    yield found.parent
+                    yield _work_tree(git, found.relative_to(git.directory).parts)
+
+
+def _work_tree(git: Git, parts: tuple[str, ...]) -> str:
+    """Return the work tree that a file of a git directory is of."""
+    if parts[0] != "worktrees":
+        return str(git.directory.parent)
+    link = read_file(git.directory / "worktrees" / parts[1] / "gitdir")
+    return str(Path(os.fsdecode(link).strip()).parent)
 
 
 def _move_in(place: str, old: str, new: str, *, asked: bool) -> InTheWay | bool:

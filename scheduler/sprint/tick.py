@@ -249,7 +249,7 @@ class Ticker:
     def _check_log(self) -> None:
         """Raise LogBehind if git knows more than the log; it is asked once."""
         if not self._asked:
-            check_log(self.context.home, self.context.mailbox.log)
+            check_log(self.context.home, self.context.mailbox.log, self.context.settings.team.base)
             self._asked = True
 
     def _check(self, plan: TickPlan) -> None:

@@ -31,6 +31,12 @@ class Refusal(Body):
     why: Annotated[str, Field(max_length=10_000)] = ""
 
 
+class Abandoning(Body):
+    """Why a sprint is given up, for the record."""
+
+    why: Annotated[str, Field(max_length=10_000)] = ""
+
+
 class Deployment(Body):
     """The round whose commit is deployed, by default the last one."""
 
@@ -107,6 +113,12 @@ def land(console: Console, asked: Asked) -> dict[str, Any]:
     return api.control.land(console.team(), _number(asked)).document()
 
 
+def abandon(console: Console, asked: Asked) -> dict[str, Any]:
+    """End a sprint that cannot go on and keep its work, as `scheduler abandon N`."""
+    why = asked.given(Abandoning).why
+    return api.control.abandon(console.team(), _number(asked), asked.sender, why).document()
+
+
 def rounds(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List the last rounds, the newest last, as `scheduler rounds --json`."""
     return api.records.rounds(console.context, asked.limit()).document()
@@ -136,6 +148,8 @@ ROUTES = (
           takes=NewSprint),
     Route("POST", "/api/sprints/{n}/land", "Move the base branch forward to what a sprint has woven.", land,
           scope=Scope.ACT),
+    Route("POST", "/api/sprints/{n}/abandon", "End a sprint that cannot go on, and keep its work.", abandon,
+          scope=Scope.ACT, takes=Abandoning),
     Route("GET", "/api/tick", "What the next tick would do, and why.", tick),
     Route("POST", "/api/scheduler/pause", "Start nothing more; what runs goes on to its end.", pause,
           scope=Scope.ACT),

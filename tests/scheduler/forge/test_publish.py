@@ -168,6 +168,15 @@ def test_there_has_to_be_something_to_publish(team, forge, sprint, opened):
     assert not pulls(forge)
 
 
+def test_what_landed_is_published_though_a_checkout_keeps_the_branch_behind(team, forge, sprint, opened):
+    """The log says what landed, and a ref of the team has it."""
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    tip = team.git("rev-parse", "team/sprint-1")
+    team.git("branch", "--force", "team/sprint-1", "main")
+    publish(opened())
+    assert pulls(forge)[0]["head"]["sha"] == tip
+
+
 def test_names_that_agents_chose_mention_nobody_and_close_nothing():
     """In a code span nothing has a meaning, and none can be left."""
     assert code("a`@octo closes #1`<b>\n") == "`a'@octo closes #1'<b>`"

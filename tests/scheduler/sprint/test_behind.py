@@ -61,3 +61,16 @@ def test_a_log_put_back_stops_the_leader_and_what_is_accepted_lands_once(team, d
     runs = team.git("log", "--all", "--format=%(trailers:key=Team-Mail-Run,valueonly)").split()
     assert len(runs) == len({*runs}) == 2
     assert [team.text("team/sprint-1", f"{name}.txt") for name in SCRIPTS] == [["ann"], ["bob"]]
+
+
+def test_what_anybodys_branch_says_stops_no_leader(team, tmp_path):
+    """A commit that claims to be the weaver's may come with any pull request that was fetched."""
+    tree, main = team.git("rev-parse", "main^{tree}", "main").split()
+    signed = "weaver <weaver@team-mail> 1700000000 +0000"
+    head = [f"tree {tree}", f"parent {main}", f"author {signed}", f"committer {signed}"]
+    (tmp_path / "commit").write_text("\n".join([*head, "", "x", "", f"Team-Mail-Head: 999999:{'0' * 32}", ""]))
+    team.git("branch", "pull-7", team.git("hash-object", "-t", "commit", "-w", str(tmp_path / "commit")))
+    assert team.sprint({"ann": grown("ann")}).outcome == "converged"
+    team.git("merge", "--quiet", "--ff-only", "pull-7")
+    with pytest.raises(LogBehind, match="git knows event 999999"):
+        team.sprint({"ann": grown("ann")})

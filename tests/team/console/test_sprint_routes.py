@@ -6,8 +6,11 @@ import os
 
 import psutil
 import pytest
+from team_mail.mail.log.event import Draft
 from team_mail.mail.open import open_mailbox
 from team_mail.team.open import open_team
+
+from ...conftest import run_batch
 
 
 def writing(team, script, personas=("ann",)):
@@ -125,3 +128,16 @@ def test_the_history_is_paged(team, ask):
     assert [each["sprint"] for each in ask.get(ask.get("/api/sprints", limit=2).following).json] == [1]
     assert ask.get("/api/sprints/9").status == 404
     assert ask.get("/api/sprints/x").status == 422
+
+
+def test_a_sprint_that_cannot_go_on_is_given_up_by_a_button(team, ask):
+    """The page has it as long as the sprint is stuck."""
+    ticker = team.ticker({"ann": team.replaced(3, "ann")})
+    run_batch(ticker)
+    stuck = {"sprint": 1, "why": "a lock is in the way"}
+    ticker.context.append([Draft("sprint.stuck", "scheduler", data=stuck)])
+    assert 'data-send="/api/sprints/1/abandon"' in ask.get("/").body.decode()
+    assert ask.post("/api/sprints/2/abandon", {}).status == 404
+    done = ask.post("/api/sprints/1/abandon", {"why": "enough"})
+    assert (done.status, [each["persona"] for each in done.json["patches"]]) == (200, ["ann"]), done.body
+    assert 'data-send="/api/sprints/1/abandon"' not in ask.get("/").body.decode()
