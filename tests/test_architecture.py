@@ -182,6 +182,7 @@ ARROWS = {
     "scheduler.routes": {"scheduler.limits", "scheduler.settings"},
     "scheduler.schedules": {
         "scheduler.context",
+        "scheduler.errors",
         "scheduler.kinds",
         "scheduler.leader",
         "scheduler.liveness",

@@ -17,7 +17,6 @@ from .record import Record
 ON_TIME = timedelta(minutes=1)  # so late, a time is no missed one
 _SET_BACK = timedelta(days=1)  # so far ahead of the clock, what is on record is no reason to wait
 _MOST = 1_000  # times that are counted one by one
-_EVER = "*"
 _NOBODY = "nobody was there"
 Following = Callable[[str, datetime], datetime]
 
@@ -123,27 +122,8 @@ def _last(schedule: ScheduleSettings, since: datetime, now: datetime, following:
 
 
 def following_time(schedule: ScheduleSettings, since: datetime, after: datetime, following: Following) -> datetime:
-    """Return the first time of a schedule after another, in UTC; those of `every` count from `since`.
-
-    Of an hour that there is twice, a line of cron that names its hours means the first one.
-    """
+    """Return the first time of a schedule after another, in UTC; those of `every` count from `since`."""
     if schedule.every:
         every = timedelta(seconds=schedule.every)
         return since + every * (floor((after - since) / every) + 1)
-    cron = schedule.cron or ""
-    time = following(cron, after)
-    while cron.split()[1] != _EVER and _is_repeated(time):
-        time = following(cron, time)
-    return time.astimezone(UTC)
-
-
-def _is_repeated(time: datetime) -> bool:
-    """Tell whether the clocks have shown this time of the day before, because they were put back."""
-    zone = time.tzinfo
-    wall = time.replace(fold=0) if zone and zone.utcoffset(None) is None else _local(time)
-    return wall.astimezone(UTC) != time.astimezone(UTC)
-
-
-def _local(time: datetime) -> datetime:
-    """Return the first moment at which the local clocks show the same time."""
-    return time.astimezone().replace(tzinfo=None, fold=0).astimezone()
+    return following(schedule.cron or "", after).astimezone(UTC)

@@ -14,13 +14,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta, tzinfo
-from typing import Any, NamedTuple, Protocol, cast
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Protocol
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.combining import OrTrigger
-from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from ...mail.directory import PROGRAMS
@@ -28,8 +27,8 @@ from ...mail.errors import TeamMailError, UsageError
 from ...mail.kinds import MailKind
 from ...mail.letter import Letter
 from ..context import Context
-from ..errors import SettingsError
 from ..kinds import Kind
+from ..schedules.cron import following
 from ..schedules.timetable import Starter, Timetable, end_of_sprint, no_starter, put_end
 from ..settings.schedules import ScheduleSettings
 from ..state.sprints import State
@@ -40,51 +39,11 @@ from .loop import run_sprint
 from .tick import Ticker
 from .triggers import due, next_start
 
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _JOB, _SCHEDULES = "sprint", "schedules"
 _MINUTE = timedelta(minutes=1)  # the longest between two looks at the schedules
 _AGAIN = timedelta(seconds=0.5)
 _PATIENCE = timedelta(seconds=20)  # after an error that a person may mend
 _LONGEST = timedelta(days=1)  # the longest that the daemon sleeps before it looks again
-
-
-def following(cron: str, after: datetime, zone: tzinfo | None = None) -> datetime:
-    """Return the first time of a crontab line after `after`, in local time, or in that of a `zone`.
-
-    Raises SettingsError if it never comes.
-    """
-    time = cast(
-        "datetime | None", _trigger(cron, zone).get_next_fire_time(None, after.astimezone() + timedelta(microseconds=1))
-    )
-    if time is None:
-        raise SettingsError(f"cron {cron!r} names a day that never comes; correct it in team.toml")
-    return time
-
-
-def _trigger(cron: str, zone: tzinfo | None = None) -> Any:
-    """Make a trigger of a crontab line as cron reads it: if day and weekday are both limited, either one is enough."""
-    minute, hour, day, month, weekday = cron.split()
-    days, weekdays = ("*", _weekdays(weekday)) if weekday != "*" else ("*", "*"), (day, "*")
-    fields = [pair for pair in (days, weekdays) if pair != ("*", "*")] or [("*", "*")]
-    return OrTrigger(
-        [CronTrigger(minute=minute, hour=hour, month=month, day=on, day_of_week=at, timezone=zone) for on, at in fields]
-    )
-
-
-def _weekdays(field: str) -> str:
-    """Return a field of weekdays by name: APScheduler counts from Monday, cron from Sunday, which is 0 and 7."""
-    numbers: set[int] = set()
-    for part in field.lower().split(","):
-        ends, _, step = part.partition("/")
-        first, _, last = ends.replace("*", "0-6").partition("-")
-        low = _day(first)
-        high = _day(last) if last else (6 if step else low)
-        numbers |= {number % 7 for number in range(low, (high or 7 if last else high) + 1, int(step or 1))}
-    return ",".join(_DAYS[number] for number in sorted(numbers))
-
-
-def _day(text: str) -> int:
-    return int(text) if text.isdigit() else _DAYS.index(text)
 
 
 class Turn(NamedTuple):
@@ -127,12 +86,23 @@ class Scheduled:
         request = due(state, settings, now, following, parked=context.parked(state, now))
         if request.start is not None:
             return Turn(request)
-        at = next_start(state, settings, following)
+        at = next_start(state, settings, now, following)
         why = f"waiting for mail, or for the next sprint at {at.astimezone():%Y-%m-%d %H:%M:%S}"
         return Turn(request, min(at, request.until or at) - now, why)
 
     def ended(self, context: Context, summary: Summary) -> None:
         """Take note of nothing."""
+
+
+class _Cron(BaseTrigger):
+    """The trigger of a line of cron, whose times are those of `following`."""
+
+    def __init__(self, cron: str) -> None:
+        self._cron = cron
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> Any:  # noqa: ARG002
+        """Return the first time after `now`, whatever the previous one was."""
+        return following(self._cron, now)
 
 
 class Daemon:
@@ -257,7 +227,7 @@ class Daemon:
 
     def _job_trigger(self) -> Any:
         settings = self._ticker.context.settings.sprint
-        return _trigger(settings.cron) if settings.cron else IntervalTrigger(seconds=max(1, int(settings.every or 900)))
+        return _Cron(settings.cron) if settings.cron else IntervalTrigger(seconds=max(1, int(settings.every or 900)))
 
     def _run_job(self) -> None:
         with self._job:

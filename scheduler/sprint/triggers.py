@@ -60,7 +60,7 @@ def due(
         return StartRequest(f"{_BY_MAIL} for {', '.join(fresh)}", mode, fresh)
     if not state.sprints:
         return StartRequest("the first sprint", mode)
-    at = next_start(state, settings, following)
+    at = next_start(state, settings, now, following)
     if at <= now:
         return StartRequest(f'cron = "{settings.cron}"' if settings.cron else f"every {settings.every:g} s", mode)
     return StartRequest(
@@ -70,10 +70,21 @@ def due(
     )
 
 
-def next_start(state: State, settings: ScheduleSettings, following: Following) -> datetime:
-    """Return when the next sprint is due, counted from the start of the last one."""
-    last = datetime.fromisoformat(state.sprints[-1].started)
-    return following(settings.cron, last) if settings.cron else last + timedelta(seconds=settings.every or 0)
+def next_start(state: State, settings: ScheduleSettings, now: datetime, following: Following) -> datetime:
+    """Return when the next sprint is due, counted from the start of the last one.
+
+    A sprint that a clock dated into the future counts for nothing if a time of the schedule lies between: the clock was
+    wrong, and that time would be left out. Without any other, the next sprint is due.
+    """
+
+    def after(moment: datetime) -> datetime:
+        return following(settings.cron, moment) if settings.cron else moment + timedelta(seconds=settings.every or 0)
+
+    for sprint in reversed(state.sprints):
+        started = datetime.fromisoformat(sprint.started)
+        if started - now <= _HOUR or after(now) > started:
+            return after(started)
+    return now
 
 
 def awaited(state: State, never: Collection[str]) -> tuple[str, ...]:
@@ -87,5 +98,5 @@ def awaited(state: State, never: Collection[str]) -> tuple[str, ...]:
 
 def _woken_too_often(state: State, now: datetime) -> bool:
     """Tell whether mail has started the most sprints allowed in an hour, which stops endless loops of mail."""
-    recent = [sprint for sprint in state.sprints if now - datetime.fromisoformat(sprint.started) < _HOUR]
+    recent = [sprint for sprint in state.sprints if abs(now - datetime.fromisoformat(sprint.started)) < _HOUR]
     return sum(sprint.reason.startswith(_BY_MAIL) for sprint in recent) >= _PER_HOUR

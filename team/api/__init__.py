@@ -3,7 +3,7 @@
 They print nothing and never exit; failures are raised as errors of the package. Long ones report their progress to a
 listener, and end early when the function that they pass to `interrupts` is called.
 
-- sprints: preview_tick, preview_sprint, tick, run_sprint, run_scheduled, run, check_members, following
+- sprints: preview_tick, preview_sprint, tick, run_sprint, run_scheduled, run, check_members
 - records: status, history, past, rounds, report, view_sprint, money
 - control: stop, pause, resume, approve, refuse, approve_deploy, land
 - claims: add_task, import_tasks, list_tasks, show_task, claim_task, claim_next, claim_paths, renew, release, finish

@@ -17,6 +17,7 @@ from ...scheduler.context import Context
 from ...scheduler.given import open_given
 from ...scheduler.kinds import Kind, ScheduleOutcome, TaskStatus
 from ...scheduler.progress import Listener, silent
+from ...scheduler.schedules.cron import following
 from ...scheduler.schedules.timetable import Ended, Planned, carried_out, fired, planned, put_due, put_end
 from ...scheduler.settings.schedules import ScheduleSettings
 from ...scheduler.sprint.control import by_people_only
@@ -26,7 +27,7 @@ from ..cleaning import Cleaning
 from ..interrupts import Interrupts, uninterrupted
 from . import ask as asks
 from .dispatches import DispatchRequest, DispatchResult, dispatch, read_config, read_tasks
-from .sprints import following, run_scheduled
+from .sprints import run_scheduled
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from ...mail.render import listed
@@ -17,6 +16,7 @@ from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
 from ...scheduler.runs.local import LocalRunner, RunnerFactory
+from ...scheduler.schedules.cron import following
 from ...scheduler.schedules.timetable import Ended, Starter, end_of_sprint, no_starter, planned
 from ...scheduler.sessions.sessions import check_startable
 from ...scheduler.settings.schedules import ScheduleSettings
@@ -296,10 +296,3 @@ def _leader(context: Context) -> Leader:
 def _due(context: Context, state: State, mode: str) -> StartRequest:
     now = context.clock.now()
     return due(state, context.settings.sprint, now, following, mode, parked=context.parked(state, now))
-
-
-def following(cron: str, after: datetime) -> datetime:
-    """Return the first time of a crontab line after another, in local time. Raises SettingsError if it never comes."""
-    from ...scheduler.sprint.daemon import following as next_of  # APScheduler takes a tenth of a second to load
-
-    return next_of(cron, after)

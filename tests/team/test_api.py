@@ -109,7 +109,6 @@ def test_results_are_values_with_a_document():
         "read_tasks",
         "read_config",
         "candidates",
-        "following",
     }  # is passed on, and is no answer
     for name in functions():
         module, _, function = name.partition(".")

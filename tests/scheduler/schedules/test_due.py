@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from team_mail.mail.clock import rfc3339
 from team_mail.scheduler.kinds import Kind
+from team_mail.scheduler.schedules.cron import following
 from team_mail.scheduler.schedules.due import due, following_time
 from team_mail.scheduler.schedules.record import Record, firing_id, fold_schedules
 from team_mail.scheduler.settings.schedules import ScheduleSettings
-from team_mail.scheduler.sprint.daemon import following
 from team_mail.scheduler.state.facts import Fact
 
 from ...samples import examples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from team_mail.personas.spending.usage import Usage
 from team_mail.scheduler.context import Member
 from team_mail.scheduler.kinds import Kind
 from team_mail.scheduler.limits.budget import NO_BUDGETS, Budgets
+from team_mail.scheduler.schedules.cron import following
 from team_mail.scheduler.settings.settings import SprintSettings
 from team_mail.scheduler.sprint.decide import StartRequest, decide
 from team_mail.scheduler.sprint.triggers import due
@@ -652,10 +654,29 @@ def test_sprints_start_by_schedule_and_missed_times_become_one():
 
 
 def test_a_clock_that_is_set_back_or_forward_starts_at_most_one_sprint():
-    """Set back by a day, the next sprint waits for its time; set forward, one sprint starts."""
+    """Set forward, one sprint starts; so does one after a sprint that a clock dated into the future, then all go on."""
     story = Story(every=900.0).start().tell("sprint.finished", outcome="converged")
-    assert due(story.state, story.policy, story.now - timedelta(days=1), never).start is None
     assert due(story.state, story.policy, story.now + timedelta(days=365), never).start
+    assert due(story.state, story.policy, story.now - timedelta(minutes=30), never).start is None
+    assert due(story.state, story.policy, story.now - timedelta(days=1), never).start == "every 900 s"
+    story.later(days=-1).start().tell("sprint.finished", outcome="converged")
+    assert due(story.state, story.policy, story.now, never).start is None
+    assert due(story.state, story.policy, story.later(minutes=15).now, never).start == "every 900 s"
+
+
+def test_a_sprint_that_is_dated_into_the_future_leaves_out_no_time_of_cron():
+    """A night that lies before it has its sprint, one that lies after it has only one."""
+    daily = partial(following, zone=UTC)
+    story = Story(cron="30 2 * * *").start().tell("sprint.finished", outcome="converged")
+    night = story.now.replace(hour=2, minute=30) + timedelta(days=1)
+    story.now = night + timedelta(days=400)
+    story.start().tell("sprint.finished", outcome="converged")
+    assert due(story.state, story.policy, night - timedelta(minutes=1), daily).start is None
+    assert due(story.state, story.policy, night, daily).start == 'cron = "30 2 * * *"'
+    story.now = night
+    story.start().tell("sprint.finished", outcome="converged")
+    assert due(story.state, story.policy, night + timedelta(minutes=1), daily).start is None
+    assert due(story.state, story.policy, night + timedelta(days=1), daily).start == 'cron = "30 2 * * *"'
 
 
 def test_new_mail_starts_a_sprint_for_its_recipients_and_old_mail_does_not():
