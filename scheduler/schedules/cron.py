@@ -19,6 +19,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _PART = re.compile(r"(?P<low>\*|\w+)(?:-(?P<high>\w+))?(?:/(?P<step>\d+))?")
 _DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
+_NEAR = timedelta(hours=26)  # no zone is further from UTC
 _LONGEST = 8 * 366 + 1  # days from one 29th of February to the next, where a century has none
 
 
@@ -105,8 +106,16 @@ def _wall(at: datetime, zone: tzinfo | None) -> datetime:
 
 
 def _moment(wall: datetime, zone: tzinfo | None) -> datetime:
-    """Return the first moment at which clocks show a time, or would, had they not been put forward."""
-    return (wall.replace(tzinfo=zone) if zone else wall).astimezone(UTC)
+    """Return the first moment at which clocks show a time, or would, had they not been put forward.
+
+    It is found by the offsets of the days before and after, as Python knows those of the system's zone only one way.
+    """
+    about = wall.replace(tzinfo=UTC)
+    before, after = (_wall(about + step, zone) - (about + step).replace(tzinfo=None) for step in (-_NEAR, _NEAR))
+    if before != after:
+        shown = (about - offset for offset in (before, after) if _wall(about - offset, zone) == wall)
+        return min(shown, default=about - before)
+    return about - before
 
 
 @lru_cache(maxsize=100)

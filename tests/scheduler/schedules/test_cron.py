@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -61,20 +62,40 @@ def test_a_line_comes_as_the_clocks_of_its_zone_say_for_ten_years(name):
     """Midnight comes each day, half past two once a day, and lines with `*` whenever the clocks show their times."""
     zone = ZoneInfo(name)
     put = changes(zone)
-    first, last = shown(zone, FROM).replace(hour=0) - DAY, shown(zone, TO) + DAY
-    for line, hour, minute in (("0 0 * * *", 0, 0), ("30 2 * * *", 2, 30)):
-        days = (first + number * DAY for number in range((last - first).days + 1))
-        moments = {moment(zone, day.replace(hour=hour, minute=minute), put) for day in days}
-        assert walk(line, zone, FROM, TO) == sorted(at for at in moments if FROM < at < TO)
+    first = shown(zone, FROM).replace(hour=0, minute=0)
+    midnights = {moment(zone, first + number * DAY, put) for number in range((TO - FROM).days + 2)}
+    assert walk("0 0 * * *", zone, FROM, TO) == sorted(at for at in midnights if FROM < at < TO)
     for at in put:
         start, end = at - NEAR, at + NEAR
         walls = [(at + number * MINUTE, shown(zone, at + number * MINUTE)) for number in range(-119, 120)]
         assert walk("*/30 * * * *", zone, start, end) == [each for each, wall in walls if wall.minute % 30 == 0]
         even = [each for each, wall in walls if wall.hour % 2 == 0 and wall.minute == 15]
         assert walk("15 */2 * * *", zone, start, end) == even
-        midnights = (shown(zone, at).replace(hour=0, minute=45) + number * DAY for number in (-2, -1, 0, 1))
-        several = {moment(zone, day + hour * HOUR, put) for day in midnights for hour in range(4)}
+        days = [shown(zone, at).replace(hour=0, minute=0) + number * DAY for number in range(-3, 4)]
+        several = {moment(zone, day + timedelta(hours=hour, minutes=45), put) for day in days for hour in range(4)}
         assert walk("45 0-3 * * *", zone, start, end) == sorted(each for each in several if start < each < end)
+        once = {moment(zone, day + timedelta(hours=2, minutes=30), put) for day in days}
+        start, end = at - 2 * DAY, at + 2 * DAY
+        assert walk("30 2 * * *", zone, start, end) == sorted(each for each in once if start < each < end)
+
+
+@pytest.mark.parametrize("name", ["Africa/Cairo", "Australia/Lord_Howe", "Europe/Berlin"])
+def test_the_zone_of_the_system_is_as_good_as_one_that_is_named(name, monkeypatch):
+    """Python converts times of day otherwise there."""
+    monkeypatch.setenv("TZ", name)
+    time.tzset()
+    try:
+        for line in ("0 0 * * *", "30 2 * * *", "45 0-3 * * 5"):
+            own = named = datetime(2026, 1, 1, tzinfo=UTC)
+            for _ in range(300):
+                own, named = (
+                    following(line, own).astimezone(UTC),
+                    following(line, named, ZoneInfo(name)).astimezone(UTC),
+                )
+                assert own == named
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(
