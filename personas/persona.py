@@ -14,7 +14,7 @@ from typing import Any
 from ..mail.directory import EVERYBODY, PROGRAMS, Directory
 from ..mail.errors import UsageError
 from ..mail.render import line
-from ..mail.text.globs import is_from_top
+from ..mail.text.globs import is_from_top, is_path
 from ..mail.text.nearest import nearest
 from ..mail.text.units import seconds
 from .errors import PersonaError
@@ -32,7 +32,8 @@ class Persona:
     `agent` names a table in `[agents]`; None means the team's default. `paths` are globs of the files it may change:
     an empty tuple means none, None means any. `timeout` is in seconds; None means the agent's own. Personas of higher
     `priority` are launched and landed earlier; in each sprint, it starts `after` the work of others is woven. One that
-    is scheduled `by_mail` takes part once it has mail. `extra` has the keys that are not ours.
+    is scheduled `by_mail` takes part once it has mail. `sparse` are the folders that its workspaces hold; None means
+    those of the settings. `extra` has the keys that are not ours.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Persona:
     priority: int = 0
     after: tuple[str, ...] = ()
     by_mail: bool = False
+    sparse: tuple[str, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
     line: int = 1
@@ -89,6 +91,7 @@ def _parse(text: str, source: Path, id: str) -> Persona:
         by_mail=_is_by_mail(parts.get("scheduled")),
         priority=_priority(parts.get("priority")),
         after=_after(parts.get("after")),
+        sparse=_sparse(parts.get("sparse")),
         extra=_extra(parts),
         source=source,
         line=start + len(prompt) - len(prompt.lstrip("\n")),
@@ -155,6 +158,18 @@ def _after(part: Part | None) -> tuple[str, ...]:
 def _paths(part: Part | None) -> tuple[str, ...] | None:
     """Return the globs of the files a persona may change: none for an empty list, None if all of them."""
     return None if part is None else tuple(_glob(item) for item in part.items())
+
+
+def _sparse(part: Part | None) -> tuple[str, ...] | None:
+    """Return the folders that a persona's workspaces hold: all for an empty list, None for those of the settings."""
+    return None if part is None else tuple(_folder(item) for item in part.items())
+
+
+def _folder(part: Part) -> str:
+    folder = part.text().rstrip("/")
+    if not is_path(folder) or not is_from_top(folder):
+        raise part.fault(f"has {folder[:80]!r}; write folders from the top of the repository, such as docs or src/api")
+    return folder
 
 
 def _glob(part: Part) -> str:

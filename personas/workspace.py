@@ -14,12 +14,11 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import read_file, replacing
@@ -27,28 +26,20 @@ from .capture.capture import Capture, Captured
 from .capture.changes import Change
 from .capture.confined import Confined, check_filters
 from .capture.glance import Glance
-from .capture.trust import Trust, attributes_below, lay_directory, read_trust
+from .capture.trust import SPARSE, Base, Trust, lay_directory, read_base, read_trust
 from .errors import WorkspaceLost, WorkspaceStuck
 from .git import Git, alternates, find_repository
 from .setup.promised import fetch_promised, is_partial
+from .setup.sparse import patterns
 
 _BRANCH = "refs/heads/work"
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
 _REFS = "--format=%(objectname) %(refname)"
-_GITLINK = b"160000"
-_ATTRIBUTES = b".gitattributes"
 _LONGEST = 600.0  # seconds for the files of a workspace, in case one of the user's filters hangs
 _AT_ONCE = 400  # folders that one process removes
 _QUICK = 5.0  # seconds for a look at them while the run goes on
-
-
-class Base(NamedTuple):
-    """What a commit says about its own files: submodules by path, and all its attributes as one file."""
-
-    submodules: Mapping[bytes, str]
-    attributes: bytes
 
 
 class Mirror:
@@ -60,18 +51,22 @@ class Mirror:
         folder: Path | Callable[[], Path],
         root: Callable[[], Path] | None = None,
         trouble: Callable[[], str | None] = lambda: None,
+        sparse: Sequence[str] = (),
     ) -> None:
         """`repository` is the user's checkout or git directory; `folder` is where workspaces lie.
 
         It may be a function, which is called, and makes the folder, when the first workspace is needed. `root` is the
         folder of the team, which its mirrors share; by default it is the same. `trouble` says why `folder` would fail.
+        Workspaces hold the folders `sparse` of the repository, by default all.
         """
         self.trouble = trouble
+        self.sparse = sparse
         self._repository = repository
         self._place = folder
         self._root = root
         self._lock = threading.Lock()
         self._bases: dict[str, Base] = {}
+        self._fetched = set[tuple[str, tuple[str, ...]]]()
         self._core = ""
 
     @cached_property
@@ -90,35 +85,43 @@ class Mirror:
 
     def nested(self, name: str) -> Mirror:
         """Return a mirror with workspaces of its own, in a folder below this one's."""
-        return Mirror(self._repository, lambda: self.folder / name, lambda: self.root)
+        return Mirror(self._repository, lambda: self.folder / name, lambda: self.root, sparse=self.sparse)
 
-    def update(self, commit: str) -> None:
+    def update(self, commit: str, sparse: Sequence[str] | None = None) -> None:
         """Prepare for workspaces of `commit`, a full id, and fetch what a partial clone lacks of it.
 
-        Raises GitError if the repository does not have it, PromiseBroken if it lacks files that cannot be fetched.
+        With `sparse`, they hold these folders. Raises GitError if the repository does not have the commit, and
+        PromiseBroken if it lacks files that cannot be fetched.
         """
+        folders = tuple(self.sparse if sparse is None else sparse)
         with self._lock:
+            if (commit, folders) not in self._fetched and is_partial(self._source):
+                fetch_promised(self._source, commit, folders)
+                self._fetched.add((commit, folders))
             if commit not in self._bases or not (self._git.directory / "HEAD").exists():
                 git = Git(self._source)
-                if is_partial(self._source):
-                    fetch_promised(self._source, commit)
                 self._borrow(self._source, commit)
                 self._copy_refs(git)
-                self._bases[commit] = _read_base(git, commit)
+                self._bases[commit] = read_base(git, commit)
 
-    def workspace(self, run: str, commit: str, persona: str = "agent") -> Workspace:
-        """Make the private clone of a run, with `commit` checked out on branch `work`, replacing an earlier one."""
-        workspace = self.left(run, commit)
+    def workspace(
+        self, run: str, commit: str, persona: str = "agent", sparse: Sequence[str] | None = None
+    ) -> Workspace:
+        """Make the private clone of a run, with `commit` checked out on branch `work`, replacing an earlier one.
+
+        With `sparse`, it holds these folders instead of those of the mirror.
+        """
+        workspace = self.left(run, commit, sparse)
         workspace.remove()
         workspace.make(persona)
         return workspace
 
-    def left(self, run: str, commit: str) -> Workspace:
+    def left(self, run: str, commit: str, sparse: Sequence[str] | None = None) -> Workspace:
         """Return the clone of a run as it is, if it is there; a scheduler that is gone may have made it."""
-        self.update(commit)
+        self.update(commit, sparse)
         return Workspace(
             self.folder / run, commit, self._git, self._git.directory / "runs" / run, self._source,
-            self._bases[commit], self._core,
+            self._bases[commit], self._core, tuple(self.sparse if sparse is None else sparse),
         )  # fmt: skip
 
     def keep(self, run: str, place: Path) -> bool:
@@ -187,6 +190,7 @@ class Workspace:
     _source: Path = Path()  # the user's git directory
     _about: Base = Base({}, b"")  # noqa: RUF009 - frozen
     _core: str = ""  # the config that git writes for this file system
+    _sparse: tuple[str, ...] = ()  # the folders that it holds, if not all
 
     def make(self, persona: str) -> None:
         """Write the files of a clone directly and check out the base: two git processes instead of four."""
@@ -202,6 +206,8 @@ class Workspace:
         (directory / "info/exclude").write_bytes(trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n")
         if trust.overrides:
             (directory / "info/attributes").write_bytes(trust.overrides)
+        if self._sparse:
+            (directory / "info/sparse-checkout").write_bytes(patterns(self._sparse))
         shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
         if (self._mirror.directory / "shallow").exists():
             shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
@@ -227,7 +233,8 @@ class Workspace:
 
         The user's filters and line endings apply, and nothing that is in the clone.
         """
-        git = self._lay("merge", read_trust(self._source, self._about.attributes), [objects])
+        trust = read_trust(self._source, self._about.attributes)
+        git = self._lay("merge", trust, [objects], b"")
         shutil.copy2(self._trusted / "index", git.directory / "index")
         return git.using(work_tree=self.path)
 
@@ -270,7 +277,7 @@ class Workspace:
         trust, shallow = read_trust(self._source, self._about.attributes), self._source / "shallow"
         git = lay_directory(
             folder / "git", trust, core=self._core, stores=[self._source / "objects"],
-            shallow=read_file(shallow, follow=True) if shallow.exists() else None,
+            shallow=read_file(shallow, follow=True) if shallow.exists() else None, sparse=patterns(self._sparse),
         )  # fmt: skip
         git = git.using(index=folder / "index", work_tree=self.path, objects=objects)
         return Glance(
@@ -297,13 +304,14 @@ class Workspace:
         """Return the commits that the user's refs name."""
         return Git(self._source).line("for-each-ref", "--format=%(objectname)").split()
 
-    def _lay(self, name: str, trust: Trust, stores: Sequence[Path]) -> Git:
+    def _lay(self, name: str, trust: Trust, stores: Sequence[Path], sparse: bytes | None = None) -> Git:
         """Write a fresh git directory that borrows the user's objects, and more."""
+        sparse = patterns(self._sparse) if sparse is None else sparse
         shallow = self._source / "shallow"
         place = self._trusted / ("capture" if name != "checkout" else "") / name
         return lay_directory(
             place, trust, core=self._core, stores=[self._source / "objects", *stores],
-            shallow=read_file(shallow, follow=True) if shallow.exists() else None,
+            shallow=read_file(shallow, follow=True) if shallow.exists() else None, sparse=sparse,
         )  # fmt: skip
 
     def remove(self) -> None:
@@ -318,24 +326,12 @@ class Workspace:
         endings = "".join(f"\t{key[len('core.') :]} = {value}\n" for key, _, value in map(_parted, trust.options))
         own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
         filters = trust.configuration() if trust.filtering else ""
-        core = re.sub(r"bare = true", "bare = false", self._core)
+        core = re.sub(r"bare = true", "bare = false", self._core) + (SPARSE if self._sparse else "")
         return core + (f"[core]\n{endings}" if endings else "") + own + _NO_MAINTENANCE + filters
 
 
 def _parted(option: str) -> tuple[str, str, str]:
     return option.partition("=")
-
-
-def _read_base(git: Git, commit: str) -> Base:
-    """Read which submodules a commit has, and its attributes."""
-    rows = [row.partition(b"\t") for row in git("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0") if row]
-    oids = {path: entry.split(b" ")[2].decode() for entry, _, path in rows if entry.startswith(_GITLINK)}
-    files = {
-        path: git("cat-file", "blob", entry.split(b" ")[2].decode())
-        for entry, _, path in rows
-        if path.rpartition(b"/")[2] == _ATTRIBUTES and entry.startswith(b"100")
-    }
-    return Base(oids, attributes_below(files))
 
 
 def _git_directory(repository: Path) -> Path:

@@ -106,6 +106,10 @@ class Context:
             return persona
         raise NotReady(f"no persona {id!r} on the roster; it was there when the sprint began: restore its file")
 
+    def sparse_of(self, id: str) -> tuple[str, ...] | None:
+        """Return the folders that workspaces of a persona hold, None if it has none of its own."""
+        return persona.sparse if (persona := self.roster.get(id)) else None
+
     def state(self, *, whole: bool = True, sprints: int | None = None) -> State:
         """Return where things stand: since the team's beginning, or as much of it as a tick needs to know.
 

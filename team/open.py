@@ -164,7 +164,10 @@ def _repository(home: Path) -> tuple[Git, Path]:
 
 def _mirror(git: Git, home: Path, settings: Settings) -> Mirror:
     root = settings.workspace.root
-    return Mirror(git.directory, lambda: workspace_folder(home, root), trouble=lambda: place_trouble(home, root))
+    return Mirror(
+        git.directory, lambda: workspace_folder(home, root), trouble=lambda: place_trouble(home, root),
+        sparse=settings.workspace.sparse,
+    )  # fmt: skip
 
 
 class _NoGit(Git):

@@ -12,8 +12,8 @@ from .commits import borrow
 from .confined import MAX_OBJECT, Confined
 from .refs import is_folder, read_plain
 
-# Everything but the folder through which a run talks to its keeper, whatever ignore files say.
-_ADD = ("add", "--all", "--ignore-errors")
+# Everything, in a sparse work tree too, but the folder through which a run talks to its keeper, whatever is ignored.
+_ADD = ("add", "--all", "--sparse", "--ignore-errors")
 _APART = ("--", ".", ":(top,exclude,icase).team/run")
 _NOBODY = tuple(f"user.{key}=agent@team-mail.invalid" for key in ("name", "email"))
 

@@ -16,10 +16,14 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ...mail.log.disk import read_file
 from ..git import Git, alternates, users_environment
+from .changes import GITLINK
 
+SPARSE = "[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n"
+_ATTRIBUTES = b".gitattributes"
 _OPTIONS = ("core.autocrlf", "core.eol", "core.checkroundtripencoding")
 _FILES = ("core.excludesfile", "core.attributesfile")
 _FILTER = re.compile(r"filter\.(?P<name>[^\n]+)\.(?P<key>clean|smudge|process|required)")
@@ -42,6 +46,13 @@ _SPECIAL = re.compile(rb"[*?\[\\]")
 _CONVERTS = re.compile(rb"text|eol|crlf|ident|encoding")
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 Filters = Mapping[str, Mapping[str, str]]
+
+
+class Base(NamedTuple):
+    """What a commit says about its own files: submodules by path, and all its attributes as one file."""
+
+    submodules: Mapping[bytes, str]
+    attributes: bytes
 
 
 @dataclass(frozen=True)
@@ -105,22 +116,39 @@ def read_trust(source: Path, base: bytes = b"") -> Trust:
     )  # fmt: skip
 
 
-def lay_directory(place: Path, trust: Trust, *, core: str, stores: Iterable[Path], shallow: bytes | None) -> Git:
+def lay_directory(
+    place: Path, trust: Trust, *, core: str, stores: Iterable[Path], shallow: bytes | None, sparse: bytes = b""
+) -> Git:
     """Write a git directory at `place`, which is not there yet, and return its git.
 
-    `core` is the text of a config as `git init` writes it, and `stores` are folders of objects that it borrows from.
+    `core` is the text of a config as `git init` writes it, `stores` are folders of objects that it borrows from, and
+    `sparse` are the patterns of the files that its work tree holds, if that is not all.
     """
     for folder in ("objects/info", "objects/pack", "refs", "info"):
         (place / folder).mkdir(parents=True)
     (place / "HEAD").write_text("ref: refs/heads/none\n")
-    (place / "config").write_text(core + trust.configuration(place / "filtered"))
+    (place / "config").write_text(core + (SPARSE if sparse else "") + trust.configuration(place / "filtered"))
     (place / "info/exclude").write_bytes(trust.ignored)
     (place / "info/attributes").write_bytes(_all_attributes(trust))
     (place / "objects/info/alternates").write_bytes(alternates(stores))
     if shallow is not None:
         (place / "shallow").write_bytes(shallow)
+    if sparse:
+        (place / "info/sparse-checkout").write_bytes(sparse)
     quiet = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
     return Git(place, quiet, trust.options, guarded=True, filtering=trust.filtering)
+
+
+def read_base(git: Git, commit: str) -> Base:
+    """Read which submodules a commit has, and its attributes. Raises GitError where there is no such commit."""
+    rows = [row.partition(b"\t") for row in git("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0") if row]
+    oids = {path: entry.split(b" ")[2].decode() for entry, _, path in rows if entry.startswith(GITLINK)}
+    files = {
+        path: git("cat-file", "blob", entry.split(b" ")[2].decode())
+        for entry, _, path in rows
+        if path.rpartition(b"/")[2] == _ATTRIBUTES and entry.startswith(b"100")
+    }
+    return Base(oids, attributes_below(files))
 
 
 def attributes_below(files: Mapping[bytes, bytes]) -> bytes:

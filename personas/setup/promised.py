@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import PromiseBroken
-from ..git import users_environment
+from ..git import Git, users_environment
+from .sparse import wanted
 
 _FETCH = (
     "-c", "fetch.negotiationAlgorithm=noop", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--no-tags",
@@ -20,7 +21,6 @@ _FETCH = (
 )  # fmt: skip
 _PROMISOR = r"^(remote\..*\.promisor|extensions\.partialclone)$"
 _LONGEST = 3_600.0  # seconds for one fetch
-Wanted = Callable[[str], bool]
 
 
 def is_partial(source: Path) -> bool:
@@ -28,25 +28,36 @@ def is_partial(source: Path) -> bool:
     return any((source / "objects" / "pack").glob("*.promisor"))
 
 
-def fetch_promised(source: Path, commit: str, wanted: Wanted = lambda _: True) -> int:
-    """Fetch the objects of a commit that a partial clone lacks and that are `wanted`, by their ids; return how many.
+def fetch_promised(source: Path, commit: str, folders: Sequence[str] = ()) -> int:
+    """Fetch what a partial clone lacks of a commit and a workspace of `folders` needs; return how many objects.
 
-    `source` is the user's git directory, and git runs with the user's settings, as for a fetch by hand. Folders that
+    `source` is the user's git directory, and git runs with the user's settings, as for a fetch by hand. Trees that
     are missing name more, so there may be several fetches. Raises PromiseBroken if some cannot be had.
     """
+    fetched = _fetch(source, commit, "blob:none", _everything) if folders else 0
+    needed = wanted(Git(source), commit, folders) if folders else _everything
+    return fetched + _fetch(source, commit, "", needed)
+
+
+def _everything(_: str) -> bool:
+    return True
+
+
+def _fetch(source: Path, commit: str, filter: str, needed: Callable[[str], bool]) -> int:
     fetched = 0
-    while missing := [oid for oid in _missing(source, commit) if wanted(oid)]:
+    while missing := [oid for oid in _missing(source, commit, filter) if needed(oid)]:
         said = [_fetched(source, remote, missing) for remote in _remotes(source)]
-        left = {*_missing(source, commit)}
+        left = {*_missing(source, commit, filter)}
         if left.issuperset(missing):
             raise PromiseBroken(_broken(len(missing), commit, said))
         fetched += len({*missing} - left)
     return fetched
 
 
-def _missing(source: Path, commit: str) -> list[str]:
-    """Return the objects that a commit names and that are not here."""
-    ended = _git(source, "rev-list", "--objects", "--no-walk", "--missing=print", commit)
+def _missing(source: Path, commit: str, filter: str) -> list[str]:
+    """Return the objects that a commit names and that are not here, of those that a filter lets pass."""
+    limit = [f"--filter={filter}"] if filter else []
+    ended = _git(source, "rev-list", "--objects", "--no-walk", "--missing=print", *limit, commit)
     return [line[1:] for line in os.fsdecode(ended.stdout).splitlines() if line.startswith("?")]
 
 
@@ -73,7 +84,8 @@ def _broken(count: int, commit: str, said: Sequence[str]) -> str:
     reason = "; ".join(filter(None, said)) or "no remote promises them"
     return (
         f"this is a partial clone, in which {count:,} objects of commit {commit[:12]} are missing, and git could not "
-        f"fetch them ({reason}); see that git fetch works here, then start again"
+        f"fetch them ({reason}); see that git fetch works here, then start again; if some folders are enough for "
+        "runs, name them in sparse of [workspace]"
     )
 
 

@@ -82,7 +82,8 @@ def looked_at(context: Context, runs: Iterable[Run]) -> Iterator[OpenRun]:
         left, table = read_left(folder) if is_going(folder) else None, context.settings.agents.get(run.agent)
         with suppress(KeyError, TypeError, ValueError):
             if left:
-                ready, workspace = Ready.restored(left.ready), context.mirror.left(run.id, run.base)
+                ready, sparse = Ready.restored(left.ready), context.sparse_of(run.persona)
+                workspace = context.mirror.left(run.id, run.base, sparse)
                 litter = table.litter if table else ()
                 yield OpenRun(run.id, run.persona, workspace, folder, litter, ready.apart, ready.made)
 

@@ -153,7 +153,8 @@ class Work:
 
         A run that ended because its scheduler did is given up; so is one of whose end nobody knows. Raises RunLeft.
         """
-        workspace = self.context.mirror.left(self.launch.run, self.batch.base) if self.batch.base else None
+        launch, base, sparse = self.launch, self.batch.base, self.context.sparse_of(self.launch.persona)
+        workspace = self.context.mirror.left(launch.run, base, sparse) if base else None
         self.conflict = ConflictFiles(self.context, workspace)
         name, left, outcome = self.launch.agent, read_left(self.folder), None
         agent = self.context.agents.get(name)
@@ -194,7 +195,8 @@ class Work:
         launch, workspace = self.launch, None
         if self.batch.base:
             try:
-                workspace = self.context.mirror.workspace(launch.run, self.batch.base, launch.persona)
+                sparse = self.context.sparse_of(launch.persona)
+                workspace = self.context.mirror.workspace(launch.run, self.batch.base, launch.persona, sparse)
             except (TeamMailError, OSError) as error:
                 raise not_prepared(error) from None
         else:

@@ -27,6 +27,7 @@ from .values import (
     Commands,
     Crontab,
     EndpointUrl,
+    Folder,
     Folders,
     Glob,
     HomePaths,
@@ -224,7 +225,7 @@ class WorkspaceSettings(Table):
     """`[workspace]`: where private clones lie, outside of the checkout, and what is in one before its agent starts.
 
     `setup` are commands, of which `setup_inputs` names the files that they depend on. Every run and gate has `ports`
-    ports of its own, from `port` on.
+    ports of its own, from `port` on. With `sparse`, clones hold these folders of the repository alone.
     """
 
     root: Rooted | None = None
@@ -233,6 +234,7 @@ class WorkspaceSettings(Table):
     setup_inputs: tuple[Glob, ...] = ()
     copies: Annotated[tuple[Within, ...], Field(alias="copy")] = ()  # BaseModel has a method `copy`
     cache: Folders = ()
+    sparse: tuple[Folder, ...] = ()
     port: Annotated[int, Field(ge=1024, le=65_000)] = 20_000
     ports: Annotated[int, Field(ge=1, le=1000)] = 10
 

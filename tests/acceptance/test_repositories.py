@@ -201,3 +201,54 @@ def test_what_lands_is_signed_where_git_asks_for_it_and_else_a_mail_says_that_it
     assert "git commit-tree -S" in json.dumps(mail)
     (told,) = [e["data"]["unsigned"] for e in project.events("weave.done") if "unsigned" in e["data"]]
     assert str(key) in told
+
+
+# -- large ones
+
+
+def test_runs_work_in_some_folders_of_the_repository(project):
+    """`[workspace] sparse` for all, `sparse` of a persona for one; a file elsewhere can be made, and is no deletion."""
+    for name in ("api/a.txt", "api/v1/b.txt", "docs/c.txt", "web/deep/d.txt", "web/deep/e/f.txt"):
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text(f"{name}\n")
+    project.git("add", "--force", "api", "docs", "web")
+    project.git("commit", "--quiet", "-m", "Add files")
+    persona = "---\nid: bob\nsparse: [web/deep]\n---\nMind your files.\n"
+    (project.team / "personas" / "bob.md").write_text(persona)
+    (project.team / "personas" / "cyd.md").write_text(persona.replace("bob", "cyd").replace("[web/deep]", "[]"))
+    script = (
+        "cat > /dev/null; git ls-files -z | xargs -0 ls -d 2>/dev/null | tr '\\n' ' ' > {persona}.txt; "
+        "git status --porcelain >> {persona}.txt; mkdir -p docs web; echo new > docs/{persona}.txt; "
+        "[ {persona} = ann ] && { mkdir -p web/deep && echo changed > web/deep/d.txt; rm api/v1/b.txt; "
+        "git add --sparse .; git commit -qm Done; }; true"
+    )
+    project.agent(
+        script, '[workspace]\nsparse = ["api", "missing/folder"]\n[gates.ok]\ncommand = ["ls", "api/a.txt"]\n'
+    )
+
+    assert sorted(project.document("sprint")["landed"]) == [*NAMES]
+
+    seen = {name: project.git("show", f"team/sprint-1:{name}.txt") for name in NAMES}
+    assert seen == {
+        "ann": "api/a.txt api/v1/b.txt list.txt ?? ann.txt",
+        "bob": "list.txt web/deep/d.txt web/deep/e/f.txt ?? bob.txt",
+        "cyd": "api/a.txt api/v1/b.txt docs/c.txt list.txt web/deep/d.txt web/deep/e/f.txt ?? cyd.txt",
+    }
+    changed = project.git("diff", "--name-status", "--no-renames", "main", "team/sprint-1").split("\n")
+    new = [f"A\t{place}{name}.txt" for place in ("", "docs/") for name in NAMES]
+    assert sorted(changed) == sorted(["D\tapi/v1/b.txt", "M\tweb/deep/d.txt", *new])
+    assert project.git("show", "team/sprint-1:web/deep/d.txt") == "changed"
+
+
+def test_a_sparse_run_in_a_partial_clone_fetches_what_it_needs(project):
+    """Of the base's files only those in its folders, and all trees."""
+    clone = partial(project, "tree:0")
+    clone.agent("cat > /dev/null; cat old/deep/b.txt > seen.txt", '[workspace]\nsparse = ["old/deep"]\n')
+    (project.folder / "big").mkdir()
+    (project.folder / "big/c.txt").write_text("large\n")
+    project.git("add", "big")
+    project.git("commit", "--quiet", "-m", "Add a large file")
+    clone.git("pull", "--quiet")
+    assert clone.document("sprint")["landed"] == ["ann"]
+    missing = clone.git("rev-list", "--objects", "--missing=print", "--no-walk", "main").split("\n")
+    assert [row for row in missing if row.startswith("?")] == [f"?{project.git('rev-parse', 'main:big/c.txt')}"]
