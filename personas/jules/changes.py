@@ -203,6 +203,7 @@ class _Scratch:
         return self._written(git, patch, self.head, "apply", "--cached", "--3way", "-")
 
     def _written(self, git: Git, patch: str, base: str, *words: str) -> str:
+        patch = patch if patch.endswith("\n") else f"{patch}\n"  # git takes no last line that has no end
         try:
             git(*words, stdin=patch.encode(errors="replace"), cwd=self._folder)
         except GitError as error:

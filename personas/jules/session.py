@@ -86,8 +86,8 @@ class Session:
 
 
 def read_session(raw: Mapping[str, Any]) -> Session:
-    """Read a session."""
-    outputs = [_dict(output) for output in _list(raw.get("outputs"))]
+    """Read a session; of several changes and pull requests, the last one counts."""
+    outputs = [_dict(output) for output in reversed(_list(raw.get("outputs")))]
     changes = (_change(output.get("changeSet")) for output in outputs)
     requests = (_line(_dict(output.get("pullRequest")).get("url")) for output in outputs)
     state = _line(raw.get("state")) or NEW

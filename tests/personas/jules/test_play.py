@@ -219,7 +219,7 @@ def test_a_session_whose_create_was_not_answered_is_found(scene):
 @pytest.mark.parametrize("sleeps", [1, 3, 4])
 def test_a_run_that_is_killed_leaves_a_session_that_the_next_one_goes_on_with(scene, sleeps):
     """Whenever it is: there is one session, and its question is the same mail."""
-    with FakeJules(Play(scene.patch, scene.begun, asks="Which?"), key=KEY) as jules:
+    with FakeJules(Play(scene.patch.rstrip("\n"), scene.begun, asks="Which?"), key=KEY) as jules:
         first = scene.player(jules, clock=Cutting(sleeps))
         with pytest.raises(Cut):
             first.play()
