@@ -314,7 +314,9 @@ class _Following:
 
 
 def has_ended(folder: Path) -> bool:
-    """Tell whether a run ended by itself, by its keeper's report in its folder."""
+    """Tell whether a run ended by itself, by its keeper's report in its folder, or so long ago that that is removed."""
+    if not folder.exists():
+        return True
     report = read_report(folder)
     return report is not None and report.get("reason") in {"ended", "finished"}
 
