@@ -25,7 +25,7 @@ from ..running.process import read_report
 from .changes import ChangeRefused, Clone, Start, address_of
 from .client import NOT_FOUND, JulesClient
 from .letters import Letters, Reply, given_mail
-from .orders import AUTO_CREATE_PR, CHANGED, HUMAN, RESULT, VARIABLE, Orders
+from .orders import AUTO_CREATE_PR, BROKEN, CHANGED, HUMAN, RESULT, UNCHANGED, UNTAKEN, VARIABLE, Orders
 from .record import SENDING, SENT, Record, Records
 from .session import (
     COMPLETED,
@@ -289,8 +289,8 @@ class _Following:
                 base = clone.take_pull_request(session.pull_request)
         except ChangeRefused as refused:
             over = not refused.for_now
-            return self._ended(session, f"{refused}; {session.shown}", failed=True, outcome="refused", over=over)
-        outcome = CHANGED if base else "unchanged"
+            return self._ended(session, f"{refused}; {session.shown}", failed=True, outcome=UNTAKEN, over=over)
+        outcome = CHANGED if base else UNCHANGED
         words = [each.text for each in self._seen.values() if each.kind == "agentMessaged" and each.text]
         told = words[-1:] or [change.message if change and change.message else ""]
         text = "" if base else "Jules completed the session without a change set."
@@ -303,7 +303,7 @@ class _Following:
         text: str,
         *,
         failed: bool = False,
-        outcome: str = "failed",
+        outcome: str = BROKEN,
         base: str = "",
         over: bool = True,
     ) -> int:
