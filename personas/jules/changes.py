@@ -34,7 +34,14 @@ _WHO = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
 
 
 class ChangeRefused(TeamMailError):
-    """A change that cannot be made here; the message says why, and what to do."""
+    """A change that cannot be made here; the message says why, and what to do.
+
+    `for_now` tells that it can be once somebody has done that.
+    """
+
+    def __init__(self, message: str, *, for_now: bool = False) -> None:
+        super().__init__(message)
+        self.for_now = for_now
 
 
 class Start(NamedTuple):
@@ -61,14 +68,16 @@ class Clone:
             raise ChangeRefused("push = true, and there is no remote to push to; name one in remote")
         with self._scratch() as scratch:
             commit = scratch.commit()
-            scratch.talk("push", f"{commit}:refs/heads/{branch}", self.remote, "what Jules starts from is pushed")
+            scratch.talk(
+                "push", f"{commit}:refs/heads/{branch}", self.remote, "Jules starts from a branch that is pushed"
+            )
             return Start(branch, commit, scratch.head)
 
     def withdraw(self, branch: str) -> str:
         """Delete a branch that was pushed; return why that failed, if it did."""
         try:
             with self._scratch() as scratch:
-                scratch.talk("push", f":refs/heads/{branch}", self.remote, f"the branch {branch} is deleted")
+                scratch.talk("push", f":refs/heads/{branch}", self.remote, f"{branch} is not needed any more")
         except ChangeRefused as refused:
             return str(refused)
         return ""
@@ -158,7 +167,7 @@ class _Scratch:
         """Fetch a ref or commit as the user would. Raises ChangeRefused."""
         wanted = f"what Jules changed is based on {what}, which is not in this repository"
         if not remote:
-            raise ChangeRefused(f"{wanted}: fetch it (`git fetch origin {what}`), and run it again")
+            raise ChangeRefused(f"{wanted}: fetch it (`git fetch origin {what}`), and run it again", for_now=True)
         self.talk("fetch", f"+{what}:{_FETCHED}", remote, wanted)
 
     def talk(self, command: str, ref: str, remote: str, wanted: str) -> None:
@@ -172,10 +181,10 @@ class _Scratch:
                 check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise ChangeRefused(f"{wanted}, and git {command} took longer than {_LONGEST:g} s") from None
+            raise ChangeRefused(f"{wanted}, and git {command} took longer than {_LONGEST:g} s", for_now=True) from None
         if ended.returncode:
             why = next((row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()), "")
-            raise ChangeRefused(f"{wanted}, and git {command} failed: {line(why)[:200]}")
+            raise ChangeRefused(f"{wanted}, and git {command} failed: {line(why)[:200]}", for_now=True)
 
     def tree(self, commit: str) -> str:
         """Return the tree of a commit."""

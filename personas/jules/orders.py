@@ -9,7 +9,7 @@ VARIABLE = "JULES_API_KEY"
 AUTO_CREATE_PR = "AUTO_CREATE_PR"
 HUMAN = "human"  # approves plans; otherwise they are approved at once
 RESULT = "jules.json"  # in `.team/run` of a run's workspace: what its session came to
-CHANGED = "changed"  # in it: the outcome of a session with a change
+CHANGED, UNCHANGED, UNTAKEN, BROKEN = "changed", "unchanged", "untaken", "broken"  # in it: what the session came to
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ..running.process import read_report
 from .changes import ChangeRefused, Clone, Start, address_of
 from .client import NOT_FOUND, JulesClient
 from .letters import Letters, Reply, given_mail
-from .orders import AUTO_CREATE_PR, CHANGED, HUMAN, RESULT, VARIABLE, Orders
+from .orders import AUTO_CREATE_PR, BROKEN, CHANGED, HUMAN, RESULT, UNCHANGED, UNTAKEN, VARIABLE, Orders
 from .record import SENDING, SENT, Record, Records
 from .session import (
     COMPLETED,
@@ -288,10 +288,9 @@ class _Following:
             elif session.pull_request:
                 base = clone.take_pull_request(session.pull_request)
         except ChangeRefused as refused:
-            self._told(session, "refused", "")
-            self._stream.end(session.id, f"{refused}; {session.shown}", failed=True)
-            return 1
-        outcome = CHANGED if base else "unchanged"
+            over = not refused.for_now
+            return self._ended(session, f"{refused}; {session.shown}", failed=True, outcome=UNTAKEN, over=over)
+        outcome = CHANGED if base else UNCHANGED
         words = [each.text for each in self._seen.values() if each.kind == "agentMessaged" and each.text]
         told = words[-1:] or [change.message if change and change.message else ""]
         text = "" if base else "Jules completed the session without a change set."
@@ -299,11 +298,19 @@ class _Following:
                            outcome=outcome, base=base)  # fmt: skip
 
     def _ended(
-        self, session: Session, text: str, *, failed: bool = False, outcome: str = "failed", base: str = ""
+        self,
+        session: Session,
+        text: str,
+        *,
+        failed: bool = False,
+        outcome: str = BROKEN,
+        base: str = "",
+        over: bool = True,
     ) -> int:
+        """Say what the session came to, and that it is over for this work, unless its change is still to be taken."""
         self._told(session, outcome, base)
-        self._player.records.write(replace(self._record, over=True))
-        if self._record.start and (why := self._player.clone.withdraw(self._record.start[0])):
+        self._player.records.write(replace(self._record, over=over))
+        if over and self._record.start and (why := self._player.clone.withdraw(self._record.start[0])):
             self._stream.stand(why)
         self._stream.end(session.id, text, failed=failed)
         return int(failed)

@@ -180,11 +180,11 @@ def answer(jules):
     ("play", "code", "outcome", "text"),
     [
         (Play(says="All is well."), 0, "unchanged", "without a change set.\n\nAll is well."),
-        (Play(end="failed"), 1, "failed", "Jules failed: the environment could not be set up"),
-        (Play("--- a/list.txt\n+++ b/list.txt\n@@ -1 +1 @@\n-z\n+y\n"), 1, "refused", "does not apply to"),
-        (Play("x", base="1" * 40), 1, "refused", "1111, which is not in this repository: fetch it (`git fetch"),
-        (Play("x", base="HEAD"), 1, "refused", "which is no id of a commit"),
-        (Play("--- a/x\n+++ b/../../x\n@@ -0,0 +1 @@\n+y\n"), 1, "refused", "does not apply"),
+        (Play(end="failed"), 1, "broken", "Jules failed: the environment could not be set up"),
+        (Play("--- a/list.txt\n+++ b/list.txt\n@@ -1 +1 @@\n-z\n+y\n"), 1, "untaken", "does not apply to"),
+        (Play("x", base="1" * 40), 1, "untaken", "1111, which is not in this repository: fetch it (`git fetch"),
+        (Play("x", base="HEAD"), 1, "untaken", "which is no id of a commit"),
+        (Play("--- a/x\n+++ b/../../x\n@@ -0,0 +1 @@\n+y\n"), 1, "untaken", "does not apply"),
     ],
 )
 def test_each_end_is_an_outcome_of_its_own(scene, play, code, outcome, text):
@@ -194,13 +194,13 @@ def test_each_end_is_an_outcome_of_its_own(scene, play, code, outcome, text):
         assert player.play() == code
         assert result(player)["outcome"] == outcome
         assert text in (transcript(player).failed or transcript(player).text)
-        assert scene.record.over is (outcome != "refused")
+        assert scene.record.over is ("not in this repository" not in text)
         assert scene.git("status", "--porcelain", cwd=player.place.workspace).strip() == "?? .team/"
         (scene.home / "runs" / player.place.run).mkdir(parents=True)  # the machine went down before the keeper's report
         scene.player(jules).play()
-        assert len(jules.sessions) == (1 if outcome != "failed" else 2)
+        assert len(jules.sessions) == (1 if outcome != "broken" else 2)
         scene.player(jules).play()  # the folder of that run was removed long after its end
-        assert len(jules.sessions) == {"failed": 3, "unchanged": 2, "refused": 1}[outcome]
+        assert len(jules.sessions) == (1 if not scene.record.over else 3 if outcome == "broken" else 2)
 
 
 def test_a_session_whose_create_was_not_answered_is_found(scene):
