@@ -31,11 +31,12 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-# What a persona does is in its prompt: speak so many lines, fail, or change files.
+# What a persona does is in its prompt: speak so many lines, fail, hide a text, or change files.
 AGENT = r"""
 prompt=$(cat)
 lines=$(printf '%s' "$prompt" | sed -n 's/.*SAY \([0-9]*\).*/\1/p' | tail -1)
 case "$prompt" in *FAIL*) echo "the model is not there" >&2; exit 3;; esac
+case "$prompt" in *HIDE*) printf 'all \342\200\256is \033[31mred\033[0m\n';; esac
 case "$prompt" in *ATTRIBUTES*) echo '* text' > .gitattributes;; esac
 n=0
 while [ "$n" -lt "${lines:-1}" ]; do n=$((n + 1)); echo "$TEAM_PERSONA says line $n"; sleep 0.1; done

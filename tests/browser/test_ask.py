@@ -185,3 +185,24 @@ def test_a_run_is_watched_from_its_first_byte(team, desk):
     expect(output).to_contain_text("line 30\n")
     assert text_of(output) == lines("ann", 30)
     assert desk.complaints == []
+
+
+def test_what_turns_or_hides_text_is_shown_as_such(team, desk):
+    """In the thread while it streams, and in the output of the run, where colours of a terminal are left out."""
+    page = desk.page()
+    ask(page, desk.server.base, ("ann", "HIDE SAY 1"))
+    expect(page.locator(".thread .status.good")).to_have_count(1)
+    assert text_of(said(page, "ann")) == "all \\u202eis red\nann says line 1"
+    page.locator(".thread .run").click()
+    expect(page.locator("#output")).to_contain_text("line 1")
+    assert text_of(page.locator("#output")) == "all \\u202eis red\nann says line 1"
+    assert desk.complaints == []
+
+
+def test_a_gate_to_mend_is_a_prompt_that_stands_in_the_first_row(team, desk):
+    """The address has it, so that a button elsewhere can lead there."""
+    page = desk.page()
+    page.goto(f"{desk.server.base}/ask?persona=bob&prompt=Mend%20it.%0ANow.")
+    row = page.locator(".ask-row")
+    expect(row.get_by_label("Prompt")).to_have_value("Mend it.\nNow.")
+    expect(row.get_by_label("Persona")).to_have_value("bob")

@@ -11,14 +11,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 from team_mail.mail.letter import Letter
+from team_mail.mail.log.event import Draft
 from team_mail.mail.open import open_mailbox
+from team_mail.mail.process import myself
+from team_mail.scheduler.claims.claims import Claims, NewTask
 from team_mail.team.console.routes import ROUTES
+from team_mail.team.open import open_team
 
 from .conftest import AXE, DESK, PHONE
 
 pytestmark = pytest.mark.browser
 LISTS = [path for route in ROUTES if route.page for path in (route.page.path, *route.page.also) if "{" not in path]
 MOST_BYTES, MOST_PAINT = 40_000, 300  # of a page with all it loads; ms on loopback, on a machine with nothing to do
+GONE = myself() | {"pid": 1, "start": "0"}
 LOOKS = [(size, scheme) for size in (DESK, PHONE) for scheme in ("light", "dark")]
 
 
@@ -39,6 +44,14 @@ def busy(team, desk):
     sent = mailbox.send(Letter("bob", ("you",), "Shall the poem rhyme?", "It does not yet.\n\nI would like to know."))
     mailbox.reply(Letter("you", (), "", "Yes."), sent.id)
     mailbox.send(Letter("cyd", ("you",), "A long letter", "A line of it. " * 600))
+    claims = Claims(mailbox)
+    claims.add(NewTask("mend-the-login", "Mend the login", input={"file": "login.py"}), "you")
+    claims.add(NewTask("write-docs", after=("mend-the-login",)), "you")
+    claims.claim("mend-the-login", "ann", 900, process=GONE)
+    tasks = [{"task_id": each, "agent": "ann", "description": "SAY 1"} for each in ("a", "b")]
+    start = {"dispatch": "night/build", "tasks": tasks, "config": {}, "agent": None, "base": "", "branch": "team/night"}
+    draft = Draft("dispatch.started", "scheduler", data=start | {"supervisor": GONE})
+    open_team(team.home, {}).append([draft])
     return desk
 
 
@@ -48,7 +61,8 @@ def every_page(team):
     runs = [event.run for event in mailbox.log.read() if event.kind == "patch.held" or event.kind == "run.started"]
     held = next(event.ref for event in mailbox.log.read() if event.kind == "patch.held")
     letter = mailbox.inbox("you", sender="cyd")[0]
-    return [*LISTS, f"/runs/{held}", f"/runs/{runs[1]}", f"/mail/{letter.id}"]
+    named = ["/sprint/1", "/tasks/mend-the-login", "/dispatches/night%2Fbuild"]
+    return [*LISTS, f"/runs/{held}", f"/runs/{runs[1]}", f"/mail/{letter.id}", *named]
 
 
 def serious(page: Page) -> list[str]:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 from team_mail.mail.letter import Letter
+from team_mail.mail.log.event import Draft
 from team_mail.mail.open import open_mailbox
+from team_mail.mail.process import myself
+from team_mail.team.open import open_team
 
 from .conftest import PHONE
 
@@ -121,3 +124,36 @@ def test_the_page_says_when_the_server_is_gone_and_when_it_is_back(team, desk):
     expect(page.locator("#link")).to_contain_text("team console")
     page.goto(address)
     expect(page.locator("#link")).to_have_text("connected")
+
+
+ROADMAP = "tasks:\n- {id: a, persona: ann, estimate: 1h}\n- {id: b, persona: bob, estimate: 2h, dependencies: [a]}\n"
+
+
+def test_a_roadmap_is_planned_in_its_place(team, desk):
+    """What is answered takes the place of what was shown; what is wrong stands there, too, and the text stays."""
+    page = desk.page()
+    page.goto(f"{desk.server.base}/plan")
+    for text, shown in ((ROADMAP, "critical path"), ("tasks: [", "roadmap"), (ROADMAP, "critical path")):
+        page.get_by_label("A roadmap").fill(text)
+        page.get_by_role("button", name="Plan", exact=True).click()
+        expect(page.locator("#plan")).to_contain_text(shown)
+        assert page.get_by_label("A roadmap").input_value() == text
+    expect(page.locator("#plan table").first).to_contain_text("2 h 00 min")
+    assert desk.complaints == []
+
+
+def test_a_dispatch_that_was_cut_off_goes_on_by_its_button(team, desk):
+    """On its own page, which then shows the end without being loaded again."""
+    start = {
+        "dispatch": "night/build", "tasks": [{"task_id": "a", "agent": "ann", "description": "SAY 1"}], "config": {},
+        "agent": None, "base": team.git("rev-parse", "main"), "branch": "team/night",
+        "supervisor": myself() | {"pid": 1, "start": "0"},
+    }  # fmt: skip
+    open_team(team.home, {}).append([Draft("dispatch.started", "scheduler", data=start)])
+    page = desk.page()
+    page.goto(f"{desk.server.base}/tasks")
+    page.get_by_role("link", name="ht/build").click()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#receipts li")).to_contain_text("accepted")
+    expect(page.locator("h1 .status")).to_have_text("success", timeout=60_000)
+    assert desk.complaints == []

@@ -45,6 +45,10 @@ class Served:
             connection.request("POST", path, b"", {"cookie": self.cookie})
             return connection.getresponse().status
 
+    def watch(self, connection: http.client.HTTPConnection, ask: str) -> http.client.HTTPResponse:
+        connection.request("GET", f"{ask}/stream", headers={"cookie": self.cookie})
+        return connection.getresponse()
+
     def read(self, path: str) -> str:
         with closing(self.connection()) as connection:
             connection.request("GET", path, headers={"cookie": self.cookie})
@@ -102,50 +106,48 @@ def test_streams_end_at_once_and_detached_asks_go_on_with_the_next_console(team,
 
 
 def test_an_ask_of_another_console_is_followed_live(team, serve):
-    """Its words come while they are written; its runs can be ended from here, the ask as a whole cannot."""
+    """Its words come while they are written; its runs can be ended from here, the ask as a whole cannot.
+
+    Once the other console is killed, its asks go on in this one, in the same stream.
+    """
     begun, go = team.folder.with_name("begun"), team.folder.with_name("go")
-    script = f"cat >/dev/null; echo one; touch {begun}-$TEAM_PERSONA; until test -e {go}; do sleep 0.02; done; echo two"
+    wait = f"touch {begun}-$TEAM_PERSONA; until test -e {go}-$TEAM_PERSONA; do sleep 0.02; done"
+    script = f"cat >/dev/null; echo one; {wait}; echo two"
     (team.home / "team.toml").write_text(f'[team]\nagent = "sh"\n[agents.sh]\ncommand = ["sh", "-c", "{script}"]\n')
     first, second = serve(), serve()
-    with closing(first.connection()) as connection:
-        ask = f"/api/asks/{json.loads(first.ask(connection, '/api/asks', 'ann', 'bob').read())['id']}"
-    for name in ("ann", "bob"):
-        until_there(begun.with_name(f"begun-{name}"), lambda: first.process.poll() is None)
+
+    def asked(*names: str) -> str:
+        with closing(first.connection()) as connection:
+            path = f"/api/asks/{json.loads(first.ask(connection, '/api/asks', *names).read())['id']}"
+        for name in names:
+            until_there(begun.with_name(f"begun-{name}"), lambda: first.process.poll() is None)
+        return path
+
+    ask = asked("ann", "bob")
     with closing(second.connection()) as watching:
-        watching.request("GET", f"{ask}/stream", headers={"cookie": second.cookie})
-        stream, seen = watching.getresponse(), b""
+        stream, seen = second.watch(watching, ask), b""
         while seen.count(b"data: one") < 2:
             seen += stream.readline()
         assert [row["over"] for row in json.loads(second.read("/api/asks"))] == [False]
         assert (second.status_of(f"{ask}/stop"), second.status_of(f"{ask}/tasks/bob/stop")) == (409, 202)
         while b"event: error_bob" not in seen:
             seen += stream.readline()
-        go.touch()
+        go.with_name("go-ann").touch()
         seen += stream.read()
     assert b"event: ann\ndata: \ndata: two\n" in seen
     assert b"event: done_ann\n" in seen
     assert seen.endswith(b"event: complete\ndata: [COMPLETE]\n\n")
     assert json.loads(second.read(ask))["over"]
 
-
-def test_an_ask_whose_console_was_killed_goes_on_where_it_is_followed(team, serve):
-    """Whoever watches it by another console sees its end in the same stream."""
-    begun, go = team.folder.with_name("begun"), team.folder.with_name("go")
-    script = f"cat >/dev/null; echo one; touch {begun}; until test -e {go}; do sleep 0.02; done; echo two"
-    (team.home / "team.toml").write_text(f'[team]\nagent = "sh"\n[agents.sh]\ncommand = ["sh", "-c", "{script}"]\n')
-    first, second = serve(), serve()
-    with closing(first.connection()) as connection:
-        ask = f"/api/asks/{json.loads(first.ask(connection, '/api/asks', 'ann').read())['id']}"
-    until_there(begun, lambda: first.process.poll() is None)
+    ask = asked("cyd")
     with closing(second.connection()) as watching:
-        watching.request("GET", f"{ask}/stream", headers={"cookie": second.cookie})
-        stream = watching.getresponse()
+        stream = second.watch(watching, ask)
         seen = stream.readline()
         first.process.kill()
         first.process.wait(20)
-        go.touch()
+        go.with_name("go-cyd").touch()
         seen += stream.read()
-    assert b"event: ann\ndata: \ndata: two\n" in seen
-    assert b"event: done_ann\n" in seen
+    assert b"event: cyd\ndata: \ndata: two\n" in seen
+    assert b"event: done_cyd\n" in seen
     assert b"event: error_" not in seen
     assert json.loads(second.read(ask))["over"]
