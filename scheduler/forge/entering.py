@@ -13,10 +13,10 @@ from ...personas.spending.usage import NO_MODEL
 from ..context import Context
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus
 from ..landing.manual import patch_between
-from ..landing.pulls import pull_name
 from ..leader import myself
 from ..state.facts import Fact, Run
 from ..state.fold import fold
+from ..state.pulls import pull_name
 from ..state.reading import read_about
 from ..state.sprints import State
 from .facts import TakenPull, read_forge

@@ -9,8 +9,8 @@ from ...mail.directory import SCHEDULER
 from ...mail.log.event import Draft, derived_id
 from ..context import Context
 from ..kinds import Kind, PatchStatus
-from ..landing.pulls import pull_name
 from ..state.facts import Fact, Patch
+from ..state.pulls import pull_name
 from .comments import say
 from .entering import Entered, read_entered
 from .facts import Forge, TakenPull, read_forge
@@ -68,13 +68,15 @@ def take_pull(context: Context, github: Github, number: int, *, anyone: bool = F
     about = ("pull request", number)
     title, author = one_line(pull.title), login(pull.author)
     before = forge.pulls.get(number, ())
+    if any(each.number == number for each in forge.published.values()):
+        return Taken(*about, UNCHANGED, title, author, "it is the team's own")
     if not pull.is_open:
         why = "it is merged" if pull.is_merged else "it is closed"
         gone = before and before[-1].head
         if gone:
             _put(context, github, pull, "", len(before))
         return Taken(*about, WITHDRAWN if gone else REFUSED, title, author, why)
-    if why := _refusal(context, github, forge, pull, anyone=anyone):
+    if why := _refusal(context, github, pull, anyone=anyone):
         return Taken(*about, REFUSED, title, author, why)
     remote = remote_of(context, github)
     head = fetch(remote, f"refs/pull/{number}/head", f"refs/pull/{number}/head")
@@ -86,12 +88,10 @@ def take_pull(context: Context, github: Github, number: int, *, anyone: bool = F
     return Taken(*about, TAKEN, title, author)
 
 
-def _refusal(context: Context, github: Github, forge: Forge, pull: Pull, *, anyone: bool) -> str:
+def _refusal(context: Context, github: Github, pull: Pull, *, anyone: bool) -> str:
     into = github.settings.base or context.settings.team.base
     if pull.base != into:
         return f"it goes into {one_line(pull.base)}, and the team works on {into}"
-    if any(each.number == pull.number for each in forge.published.values()):
-        return "it is the team's own"
     if context.roster.get(pull_name(pull.number)):
         return f"a persona is called {pull_name(pull.number)}: rename it"
     return "" if anyone else stranger(pull.author, pull.association, context)
@@ -170,7 +170,8 @@ def _said(entered: Entered, patch: Patch, branch: str) -> str:
             "Push a commit that goes with that, and it is woven again."
         )
     if patch.status == PatchStatus.REJECTED:
-        return f"Not landed: {code(patch.why)} fails with it. Push a commit with which it passes; it is woven again."
+        gate = code(patch.why.removeprefix("gate "))
+        return f"Not landed: the gate {gate} fails with it. Push a commit with which it passes; it is woven again."
     if patch.status == PatchStatus.REFUSED:
         return f"Not landed, refused: {code(patch.why)}. Push a commit without that, and it is woven again."
     return f"It waits for a person's approval: {code(patch.why)}." if patch.status == PatchStatus.HELD else ""

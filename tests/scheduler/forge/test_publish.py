@@ -165,6 +165,10 @@ def test_there_has_to_be_something_to_publish(team, forge, sprint, opened):
         publish(context)
     with pytest.raises(NoSuchRun, match="no sprint 7"):
         publish(context, 7)
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    team.git("push", "-q", str(forge.repository.git_folder), "team/sprint-2:main")
+    with pytest.raises(NoSuchRun, match="main at the forge has all of sprint 2"):
+        publish(context)
     assert not pulls(forge)
 
 

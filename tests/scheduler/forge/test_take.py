@@ -87,7 +87,7 @@ def test_a_push_is_woven_on_top_of_what_has_landed_and_conflicts_are_told(team, 
 
     forge.repository.pulls_from(*fork(10, "by octo instead"), login="octo")
     assert taken(context, pulls=[2])[0] == [("pull request", 2, "taken", ""), ("pull request", 1, "unchanged", "")]
-    team.sprint({}, forge.settings("../token"))
+    assert team.sprint({}, forge.settings("../token")).set_aside == ()
     assert taken(context)[1] == [2]
     (said,) = comments(forge, 2)
     assert said.startswith("Not landed: it conflicts in `poem.txt` with what landed on `team/sprint-2` before it.")
