@@ -42,7 +42,7 @@ def comments(forge, number):
 
 
 def test_a_pull_request_is_woven_and_told_what_became_of_it(team, forge, sprint, opened, fork):
-    """It lands, and a push to it is woven in the next sprint; the comment is one, and is changed in its place."""
+    """It lands beside the patches of personas, and what became of it is told once."""
     pull = forge.repository.pulls_from(*fork(3, "by octo"), login="octo", title="Mine")
     context = opened()
     assert taken(context, pulls=[1]) == ([("pull request", 1, "taken", "")], [])
@@ -60,13 +60,6 @@ def test_a_pull_request_is_woven_and_told_what_became_of_it(team, forge, sprint,
     head = context.mailbox.log.head()
     assert taken(context) == ([("pull request", 1, "unchanged", "")], [])
     assert context.mailbox.log.head() == head
-
-    forge.repository.push_to_pull(1, *fork(20, "by octo, too"))
-    assert taken(context) == ([("pull request", 1, "taken", "")], [])
-    team.sprint({}, forge.settings("../token"))  # it starts from main, so all of it is woven
-    assert taken(context)[1] == [1]
-    assert len(comments(forge, 1)) == 1
-    assert comments(forge, 1)[0].startswith("Landed as")
 
 
 def test_a_push_is_woven_on_top_of_what_has_landed_and_conflicts_are_told(team, forge, opened, fork):
