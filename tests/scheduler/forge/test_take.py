@@ -9,6 +9,7 @@ from team_mail.scheduler.claims.claims import Claims
 from team_mail.scheduler.forge.entering import entries
 from team_mail.scheduler.forge.taking import Wanted
 from team_mail.team.api.outside.forge import take
+from team_mail.team.api.sprints import preview_sprint
 
 from .bomb import killed
 
@@ -46,7 +47,9 @@ def test_a_pull_request_is_woven_and_told_what_became_of_it(team, forge, sprint,
     pull = forge.repository.pulls_from(*fork(3, "by octo"), login="octo", title="Mine")
     context = opened()
     assert taken(context, pulls=[1]) == ([("pull request", 1, "taken", "")], [])
+    assert "pull request 1 was taken, and is woven as pr-1" in preview_sprint(context).plan.notes
     summary = sprint({"ann": team.replaced(20, "by ann")})
+    assert not [note for note in preview_sprint(context).plan.notes if "pr-1" in note]
     assert {*summary.landed} == {"ann", "pr-1"}
     assert (team.git("show", "team/sprint-1:poem.txt").splitlines()[3], pull["head"]["sha"][:7] != "") == (
         "by octo",
