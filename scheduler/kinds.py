@@ -106,6 +106,9 @@ class Kind(Described):
     GITHUB_PUBLISHED = word(
         "github.published", "The branch of a sprint was pushed, and its pull request says what is in it.", "scheduler"
     )
+    GITHUB_REFUSED = word(
+        "github.refused", "A sprint could not be published, and a person is to say how to go on.", "scheduler"
+    )
     GITHUB_ENDED = word("github.ended", "The pull request of a sprint was merged or closed.", "scheduler")
     GITHUB_PULL = word("github.pull", "A commit of a pull request was fetched, to be woven.", "scheduler")
     GITHUB_ISSUE = word("github.issue", "An issue became work.", "scheduler")
@@ -321,6 +324,7 @@ class NeedKind(Described):
     PERSONA = word("persona", "A persona was set aside.")
     TASK = word("task", "Three claims of a task ended without an end of it.")
     CLAIM = word("claim", "A claim is over, and nobody has put that on record.")
+    PULL = word("pull", "A sprint could not be published.")
     MAIL = word("mail", "Unread mail to the human asks for something.")
 
 

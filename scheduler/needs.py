@@ -258,6 +258,14 @@ def _claim_ended(event: Written, _: Reader) -> Need | None:
     return set_aside_task(_text(event, "task"), event.seq, f"aside {event.ref} {_text(event, 'token')}")
 
 
+def _unpublished(event: Written, _: Reader) -> Need:
+    sprint, why = _number(event, "sprint"), _text(event, "why")
+    return Need(
+        NeedKind.PULL, f"sprint {sprint} is not published: {line(why)}", f"scheduler publish {sprint}", event.seq,
+        sprint=sprint, about=f"unpublished {_text(event, 'id')} {why}",
+    )  # fmt: skip
+
+
 def matter_of(event: Written) -> tuple[str, ...] | None:
     """Return what tells the matter of an event from others, as long as that event may be its cause; None for none.
 
@@ -286,6 +294,7 @@ _NEEDS: dict[str, Callable[[Written, Reader], Need | None]] = {
     Kind.DEPLOY_FINISHED: _deployed,
     Kind.GATE_JUDGED: _judged,
     Kind.BUDGET_SPENT: _spent,
+    Kind.GITHUB_REFUSED: _unpublished,
     Kind.CLAIM_RELEASED: _claim_ended,
     Kind.CLAIM_EXPIRED: _claim_ended,
 }

@@ -144,6 +144,7 @@ ARROWS = {
         "scheduler.sessions",
         "scheduler.context",
         "scheduler.errors",
+        "scheduler.forge",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",

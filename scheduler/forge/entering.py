@@ -13,10 +13,10 @@ from ...personas.spending.usage import NO_MODEL
 from ..context import Context
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus
 from ..landing.manual import patch_between
-from ..landing.pulls import pull_name
 from ..leader import myself
 from ..state.facts import Fact, Run
 from ..state.fold import fold
+from ..state.pulls import pull_name
 from ..state.reading import read_about
 from ..state.sprints import State
 from .facts import TakenPull, read_forge
@@ -68,6 +68,14 @@ def entries(context: Context, state: State) -> list[Draft]:
     return drafts
 
 
+def announced(context: Context) -> list[str]:
+    """Say, a line each, which pull requests will enter the open sprint, or the next one."""
+    repo = context.settings.github.repo
+    pulls = read_forge(context.mailbox.projections, repo).last_pulls if repo else ()
+    waiting = due(pulls, read_entered(context, pulls), context.state(whole=False)) if pulls else []
+    return [f"pull request {pull.number} was taken, and is woven as {pull_name(pull.number)}" for pull in waiting]
+
+
 def due(pulls: Iterable[TakenPull], entered: Entered, state: State) -> list[TakenPull]:
     """Return what is to enter the open sprint, or has done so by half."""
     ended = {run.id for run in state.runs if run.status != RunStatus.OPEN}
@@ -86,7 +94,7 @@ def _entry(
 ) -> list[Draft]:  # fmt: skip
     git, tip, name = context.git, state.tip or "HEAD", pull_name(pull.number)
     base = begun.base if begun else _landed_before(git, state, pull, taken) or _merge_base(git, tip, pull.head)
-    if not base:
+    if not base or git.run("cat-file", "-e", f"{pull.head}^{{commit}}").returncode:  # gone; taking it fetches it again
         return []
     run, patch = run_id(pull), patch_between(git, base, pull.head)
     whose = {"persona": name, "agent": AGENT}

@@ -77,18 +77,27 @@ class Forge:
     """What is on record of one repository at the forge.
 
     `published` has the pull request of each sprint by the sprint's id; `pulls` all that was taken of each pull request,
-    the oldest first; `comments` those of the team by number and what they are about.
+    the oldest first; `refused` why sprints, by their ids, could not be published since; `comments` those of the team by
+    number and what they are about.
     """
 
     published: Mapping[str, Published] = field(default_factory=dict[str, Published])
     pulls: Mapping[int, tuple[TakenPull, ...]] = field(default_factory=dict[int, tuple[TakenPull, ...]])
     issues: Mapping[int, TakenIssue] = field(default_factory=dict[int, TakenIssue])
+    refused: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
     comments: Mapping[tuple[int, str], Comment] = field(default_factory=dict[tuple[int, str], Comment])
 
     @property
     def last_pulls(self) -> tuple[TakenPull, ...]:
         """The last that was taken of each pull request, unless that was withdrawn."""
         return tuple(taken[-1] for taken in self.pulls.values() if taken[-1].head)
+
+    @property
+    def unpublished(self) -> Fact | None:
+        """Why the last sprint that was to be published could not be; None if it could."""
+        last = max([0, *(number for each in self.published.values() for number in each.sprints)])
+        facts = [fact for fact in self.refused.values() if fact.data.get("sprint", 0) >= last]
+        return max(facts, key=lambda fact: fact.seq, default=None)
 
     @property
     def open(self) -> tuple[Published, ...]:
@@ -112,7 +121,7 @@ def fold_forge(facts: Iterable[Fact], repo: str) -> Forge:
 
 
 def _add(forge: Forge, fact: Fact, data: Mapping[str, Any]) -> Forge:
-    return _RULES[fact.kind](forge, fact, data, int(data["number"]))
+    return _RULES[fact.kind](forge, fact, data, int(data.get("number", 0)))
 
 
 def _published(forge: Forge, _: Fact, data: Mapping[str, Any], number: int) -> Forge:
@@ -123,7 +132,12 @@ def _published(forge: Forge, _: Fact, data: Mapping[str, Any], number: int) -> F
         times=before.times if before else 0,
     )  # fmt: skip
     others = {key: replace(own, id=key, sprint=each.sprint) for key, each in _of(forge, number).items()}
-    return replace(forge, published={**forge.published, **others, own.id: own})
+    refused = {key: fact for key, fact in forge.refused.items() if key != own.id}
+    return replace(forge, published={**forge.published, **others, own.id: own}, refused=refused)
+
+
+def _refused(forge: Forge, fact: Fact, data: Mapping[str, Any], _: int) -> Forge:
+    return replace(forge, refused={**forge.refused, data["id"]: fact})
 
 
 def _ended(forge: Forge, _: Fact, data: Mapping[str, Any], number: int) -> Forge:
@@ -155,6 +169,7 @@ def _of(forge: Forge, number: int) -> dict[str, Published]:
 
 _RULES: Mapping[str, Callable[[Forge, Fact, Mapping[str, Any], int], Forge]] = {
     Kind.GITHUB_PUBLISHED: _published,
+    Kind.GITHUB_REFUSED: _refused,
     Kind.GITHUB_ENDED: _ended,
     Kind.GITHUB_PULL: _pull,
     Kind.GITHUB_ISSUE: _issue,

@@ -113,7 +113,8 @@ class Github:
         """Return the pull requests that come from a branch of this repository, open or not, the newest first."""
         owner = self.repo.partition("/")[0]
         found = self._list("pulls", head=f"{owner}:{branch}", state="all")
-        return [pull for pull in map(_pull, found) if (pull.branch, pull.source) == (branch, self.repo)]
+        own = self.repo.casefold()  # names of repositories are the same in either case
+        return [pull for pull in map(_pull, found) if pull.branch == branch and pull.source.casefold() == own]
 
     def pull(self, number: int) -> Pull:
         """Return a pull request."""

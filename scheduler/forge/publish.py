@@ -67,7 +67,12 @@ def publish(context: Context, github: Github, number: int | None = None) -> Publ
     try:
         return _published(context, github, sprint, state, commit, known, branch)
     except BranchMoved as error:
-        tell(context, f"Sprint {sprint.number} is not published", str(error), f"unpublished {sprint.id} {error}")
+        own = derived_id(Kind.GITHUB_REFUSED, github.repo, sprint.id, commit, str(error), known.commit if known else "")
+        data = {"repo": github.repo, "sprint": sprint.number, "id": sprint.id, "why": str(error)}
+        tell(
+            context, f"Sprint {sprint.number} is not published", str(error), f"unpublished {sprint.id} {error}",
+            Draft(Kind.GITHUB_REFUSED, SCHEDULER, data=data, id=own),
+        )  # fmt: skip
         raise
 
 
@@ -219,12 +224,12 @@ def put_end(context: Context, github: Github, published: Published, outcome: str
     context.append([Draft(Kind.GITHUB_ENDED, SCHEDULER, data=data, id=own)])
 
 
-def tell(context: Context, subject: str, body: str, key: str) -> None:
-    """Write to the human about what only a person can settle, once for each key."""
+def tell(context: Context, subject: str, body: str, key: str, *events: Draft) -> None:
+    """Write to the human about what only a person can settle, once for each key; and the events that say the same."""
     letter = Letter(
         SCHEDULER, [context.settings.team.human], subject, body, type="escalate", priority="high", key=f"github {key}"
     )
-    context.append([letter.draft(context.mailbox.directory, context.mailbox.blobs)])
+    context.append([letter.draft(context.mailbox.directory, context.mailbox.blobs), *events])
 
 
 def unpublished(context: Context, forge: Forge) -> Sequence[int]:

@@ -9,8 +9,8 @@ from ...mail.directory import SCHEDULER
 from ...mail.log.event import Draft, derived_id
 from ..context import Context
 from ..kinds import Kind, PatchStatus
-from ..landing.pulls import pull_name
 from ..state.facts import Fact, Patch
+from ..state.pulls import pull_name
 from .comments import say
 from .entering import Entered, read_entered
 from .facts import Forge, TakenPull, read_forge
@@ -65,33 +65,40 @@ def take_pull(context: Context, github: Github, number: int, *, anyone: bool = F
     Raises ServiceError, GitError, LogError.
     """
     pull, forge = github.pull(number), read_forge(context.mailbox.projections, github.repo)
-    about = ("pull request", number)
-    title, author = one_line(pull.title), login(pull.author)
     before = forge.pulls.get(number, ())
+    action, why = _settled(context, github, forge, pull, anyone=anyone, asked=asked)
+    if action == WITHDRAWN:
+        _put(context, github, pull, "", len(before))
+    if not action:
+        remote = remote_of(context, github)
+        head = fetch(remote, f"refs/pull/{number}/head", f"refs/pull/{number}/head")
+        why = _ahead(context, github, remote, head)
+        is_known = before and before[-1].head == head and not (asked and _is_over(context, before[-1]))
+        action = REFUSED if why else UNCHANGED if is_known else TAKEN
+        if action == TAKEN:
+            _put(context, github, pull, head, len(before))
+    return Taken("pull request", number, action, one_line(pull.title), login(pull.author), why)
+
+
+def _settled(
+    context: Context, github: Github, forge: Forge, pull: Pull, *, anyone: bool, asked: bool
+) -> tuple[str, str]:  # fmt: skip
+    """Return what becomes of a pull request whatever it holds now, and why; "" if that has to be looked at."""
+    before = forge.pulls.get(pull.number, ())
+    if any(each.number == pull.number for each in forge.published.values()):
+        return UNCHANGED, "it is the team's own"
     if not pull.is_open:
         why = "it is merged" if pull.is_merged else "it is closed"
-        gone = before and before[-1].head
-        if gone:
-            _put(context, github, pull, "", len(before))
-        return Taken(*about, WITHDRAWN if gone else REFUSED, title, author, why)
-    if why := _refusal(context, github, forge, pull, anyone=anyone):
-        return Taken(*about, REFUSED, title, author, why)
-    remote = remote_of(context, github)
-    head = fetch(remote, f"refs/pull/{number}/head", f"refs/pull/{number}/head")
-    if why := _ahead(context, github, remote, head):
-        return Taken(*about, REFUSED, title, author, why)
-    if before and before[-1].head == head and not (asked and _is_over(context, before[-1])):
-        return Taken(*about, UNCHANGED, title, author)
-    _put(context, github, pull, head, len(before))
-    return Taken(*about, TAKEN, title, author)
+        return WITHDRAWN if before and before[-1].head else REFUSED, why
+    if why := _refusal(context, github, pull, anyone=anyone):
+        return REFUSED, why
+    return UNCHANGED if before and before[-1].head == pull.head and not asked else "", ""
 
 
-def _refusal(context: Context, github: Github, forge: Forge, pull: Pull, *, anyone: bool) -> str:
+def _refusal(context: Context, github: Github, pull: Pull, *, anyone: bool) -> str:
     into = github.settings.base or context.settings.team.base
     if pull.base != into:
         return f"it goes into {one_line(pull.base)}, and the team works on {into}"
-    if any(each.number == pull.number for each in forge.published.values()):
-        return "it is the team's own"
     if context.roster.get(pull_name(pull.number)):
         return f"a persona is called {pull_name(pull.number)}: rename it"
     return "" if anyone else stranger(pull.author, pull.association, context)
@@ -170,7 +177,8 @@ def _said(entered: Entered, patch: Patch, branch: str) -> str:
             "Push a commit that goes with that, and it is woven again."
         )
     if patch.status == PatchStatus.REJECTED:
-        return f"Not landed: {code(patch.why)} fails with it. Push a commit with which it passes; it is woven again."
+        gate = code(patch.why.removeprefix("gate "))
+        return f"Not landed: the gate {gate} fails with it. Push a commit with which it passes; it is woven again."
     if patch.status == PatchStatus.REFUSED:
         return f"Not landed, refused: {code(patch.why)}. Push a commit without that, and it is woven again."
     return f"It waits for a person's approval: {code(patch.why)}." if patch.status == PatchStatus.HELD else ""

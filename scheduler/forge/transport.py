@@ -42,6 +42,8 @@ def remote_of(context: Context, github: Github) -> Remote:
     options += ["transfer.fsckObjects=true", "push.recurseSubmodules=no", "fetch.recurseSubmodules=no"]
     if address.startswith("http://") and is_loopback(urlsplit(address).hostname or ""):
         options.append("protocol.http.allow=always")
+    if not context.git.run("config", "--get", "core.sshCommand").stdout:
+        options.append("core.sshCommand=ssh -oBatchMode=yes")  # nobody is there to answer a question
     if address.startswith("http"):
         helper = _HELPER.replace("PATH", shlex.quote(str(github.token_file)))
         options += ["credential.helper=", f"credential.helper={helper}"]

@@ -60,7 +60,8 @@ def look(context: Context, github: Github) -> Iterator[str]:
 def _refused(context: Context, taken: Taken) -> None:
     """Tell the human, once, of what has a label and is not taken."""
     option = "--pr " if taken.kind != ISSUE else ""
-    body = f"{taken.title}, by {taken.author}: {taken.why}.\n\n    scheduler take {option}{taken.number} --anyone\n"
+    anyone = " --anyone" if "--anyone" in taken.why else ""
+    body = f"{taken.title}, by {taken.author}: {taken.why}.\n\n    scheduler take {option}{taken.number}{anyone}\n"
     tell(context, f"{taken.kind} {taken.number} is not taken", body, f"refused {taken.kind} {taken.number} {taken.why}")
 
 

@@ -14,6 +14,7 @@ from ...mail.log.event import Draft, derived_id
 from ..context import Context
 from ..kinds import Kind, PatchStatus
 from ..meaning.notice import Notice
+from ..state.pulls import is_pull
 from ..weaver.commit import WEAVER
 from ..weaver.patch import PatchSubmission
 from .branch import keep, move
@@ -31,7 +32,6 @@ from .mails import (
     about_unsteady,
     handed_over,
 )
-from .pulls import is_pull
 
 _MOST_FILES = 200  # names in an event
 

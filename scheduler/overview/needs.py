@@ -12,6 +12,7 @@ from datetime import datetime
 
 from ..context import Context
 from ..errors import NotReady
+from ..forge.facts import read_forge
 from ..kinds import Budget, ClaimState, Kind, NeedKind, PatchStatus, SprintOutcome
 from ..landing.base_gates import base_gates
 from ..landing.judging import gates_of
@@ -39,7 +40,8 @@ class Desk:
     """What `open_needs` is told beside the state: the human's unread mail, open dispatches, claims, red gates.
 
     `red` are the marks and trees of the gates that fail on the base. `deploys` tells whether the settings say how to
-    deploy, and some process may be `deploying` just now. `today` is the day, in local time, as budgets name it.
+    deploy, and some process may be `deploying` just now. `today` is the day, in local time, as budgets name it, and
+    `unpublished` says why a sprint could not be published.
     """
 
     reader: Reader
@@ -50,6 +52,7 @@ class Desk:
     deploys: bool = False
     deploying: bool = False
     today: str = ""
+    unpublished: Fact | None = None
 
 
 def reader_of(context: Context) -> Reader:
@@ -67,9 +70,14 @@ def read_needs(
     deploying = leading(context.home / "work" / "deploy") is not None
     desk = Desk(
         reader, mail, dispatches, _red(context, state), claimed, context.settings.deploy.is_set, deploying,
-        f"{now.astimezone():%Y-%m-%d}",
+        f"{now.astimezone():%Y-%m-%d}", _refused(context),
     )  # fmt: skip
     return open_needs(state, desk)
+
+
+def _refused(context: Context) -> Fact | None:
+    repo = context.settings.github.repo
+    return read_forge(context.mailbox.projections, repo).unpublished if repo else None
 
 
 def _red(context: Context, state: State) -> list[tuple[str, str]]:
@@ -86,7 +94,8 @@ def _red(context: Context, state: State) -> list[tuple[str, str]]:
 def open_needs(state: State, desk: Desk) -> tuple[Need, ...]:
     """Return what needs a person, what holds up most first."""
     asked = [need for fact in state.matters.values() if _is_open(fact, state, desk) and (need := _need(fact, desk))]
-    asked += [*_deployment(state, desk), *_held(state, desk), *_cut_off(desk), *_claims(desk), *_mail(desk)]
+    asked += [*_deployment(state, desk), *_held(state, desk), *_cut_off(desk), *_claims(desk), *_unpublished(desk)]
+    asked += _mail(desk)
     order = {kind: at for at, kind in enumerate(NeedKind)}
     return tuple(sorted(asked, key=lambda need: (order[need.kind], need.seq)))
 
@@ -160,6 +169,11 @@ def _claims(desk: Desk) -> Iterator[Need]:
     for task in desk.claimed.tasks:
         if task.state == ClaimState.ASIDE and task.name not in stale:
             yield set_aside_task(task.name, task.seq)
+
+
+def _unpublished(desk: Desk) -> Iterator[Need]:
+    if desk.unpublished and (need := _need(desk.unpublished, desk)):
+        yield need
 
 
 def _mail(desk: Desk) -> Iterator[Need]:

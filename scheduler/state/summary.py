@@ -10,6 +10,7 @@ from typing import Any
 
 from ..kinds import DeployOutcome, PatchStatus, RunStatus, SprintOutcome
 from .facts import Run, Sprint
+from .pulls import is_pull
 from .sprints import State
 from .usage import NO_USAGE, UsageTotal, total
 from .windows import left_parked
@@ -99,7 +100,7 @@ def summary(state: State, sprint: Sprint, now: datetime) -> Summary:
     landed = [patch for patch in patches if patch.status == PatchStatus.LANDED]
     runs = [run for run in state.runs if run.sprint == sprint.number and not run.withdrawn]
     own = {patch.persona for patch in patches if patch.status in {PatchStatus.LANDED, PatchStatus.PRESENT}}
-    open_ends = {p.persona for p in patches if p.status in _UNLANDED} - own
+    open_ends = {p.persona for p in patches if p.status in _UNLANDED and not is_pull(p.persona)} - own
     held = sorted({patch.persona for patch in patches if patch.status == PatchStatus.HELD})
     aside = sorted({*state.aside, *open_ends} if sprint is state.sprints[-1] else open_ends)
     end = datetime.fromisoformat(sprint.finished) if sprint.finished else now.astimezone(UTC)

@@ -11,6 +11,7 @@ from ...mail.render import listed
 from ...scheduler.appends import AppendTimes
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady
+from ...scheduler.forge.entering import announced
 from ...scheduler.kinds import ModeRequest, RunStatus
 from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
@@ -110,7 +111,7 @@ def preview_sprint(context: Context, mode: str = ModeRequest.AUTO, base: str | N
 
 def _with_notes(context: Context, preview: Preview) -> Preview:
     """Add what to know of the agents that would be launched."""
-    notes = notes_about(context, _agents(preview.plan))
+    notes = [*notes_about(context, _agents(preview.plan)), *announced(context)]
     return replace(preview, plan=replace(preview.plan, notes=(*preview.plan.notes, *notes)))
 
 

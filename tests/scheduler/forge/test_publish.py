@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 from team_mail.personas.errors import ServiceError
 from team_mail.scheduler.errors import BranchMoved, NoSuchRun
 from team_mail.scheduler.forge.facts import read_forge
 from team_mail.scheduler.forge.text import code
+from team_mail.scheduler.kinds import NeedKind
 from team_mail.scheduler.overview.overview import overview
 from team_mail.scheduler.sprint.decide import StartRequest
 from team_mail.scheduler.sprint.loop import run_sprint
 from team_mail.team.api.outside.forge import publish
 
+from ...conftest import WHO
 from .bomb import killed
 
 MOST = 20
@@ -24,6 +29,10 @@ def pulls(forge):
 
 def events(context, *kinds):
     return [each for each in context.mailbox.log.read() if each.kind in kinds]
+
+
+def needs(context):
+    return overview(context, context.clock.now()).needs
 
 
 def test_one_pull_request_says_who_did_what_and_is_updated_in_its_place(team, forge, sprint, opened):
@@ -117,10 +126,20 @@ def test_nothing_is_pushed_over_commits_of_others(team, forge, sprint, opened, t
         with pytest.raises(BranchMoved, match=r"nothing is pushed by force; to go on: git switch team/sprint-1 && .*"):
             publish(context)
     assert forge.repository.tip("team/sprint-1") == theirs
-    now = context.clock.now()
-    assert [need.text for need in overview(context, now).needs if "not published" in need.text] == [
-        "scheduler writes: Sprint 1 is not published"
-    ]
+    (need,) = [need for need in needs(context) if need.kind == NeedKind.PULL]
+    assert need.text.startswith("sprint 1 is not published: team/sprint-1 at the forge is at ")
+    assert (need.command, len(events(context, "github.refused"))) == ("scheduler publish 1", 1)
+
+    context = opened(f'remote = "{there}"\n')
+    with pytest.raises(BranchMoved) as caught:
+        publish(context)
+    way = str(caught.value).partition("to go on: ")[2].removesuffix(" && scheduler publish 1")
+    environment = os.environ | {"GIT_MERGE_AUTOEDIT": "no"} | WHO
+    subprocess.run(["sh", "-ec", way], cwd=team.folder, env=environment, check=True, capture_output=True)
+    assert publish(context).published.action == "updated"
+    assert forge.repository.tip("team/sprint-1") == team.git("rev-parse", "team/sprint-1")
+    assert team.git("merge-base", theirs, "team/sprint-1") == theirs
+    assert not [need for need in needs(context) if need.kind == NeedKind.PULL]
 
 
 def test_what_is_merged_is_over_and_what_is_closed_needs_a_person(team, forge, sprint, opened):
@@ -165,6 +184,10 @@ def test_there_has_to_be_something_to_publish(team, forge, sprint, opened):
         publish(context)
     with pytest.raises(NoSuchRun, match="no sprint 7"):
         publish(context, 7)
+    sprint({"ann": team.replaced(3, "taken by ann")})
+    team.git("push", "-q", str(forge.repository.git_folder), "team/sprint-2:main")
+    with pytest.raises(NoSuchRun, match="main at the forge has all of sprint 2"):
+        publish(context)
     assert not pulls(forge)
 
 

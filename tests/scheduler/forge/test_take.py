@@ -9,6 +9,7 @@ from team_mail.scheduler.claims.claims import Claims
 from team_mail.scheduler.forge.entering import entries
 from team_mail.scheduler.forge.taking import Wanted
 from team_mail.team.api.outside.forge import take
+from team_mail.team.api.sprints import preview_sprint
 
 from .bomb import killed
 
@@ -42,11 +43,13 @@ def comments(forge, number):
 
 
 def test_a_pull_request_is_woven_and_told_what_became_of_it(team, forge, sprint, opened, fork):
-    """It lands, and a push to it is woven in the next sprint; the comment is one, and is changed in its place."""
+    """It lands beside the patches of personas, and what became of it is told once."""
     pull = forge.repository.pulls_from(*fork(3, "by octo"), login="octo", title="Mine")
     context = opened()
     assert taken(context, pulls=[1]) == ([("pull request", 1, "taken", "")], [])
+    assert "pull request 1 was taken, and is woven as pr-1" in preview_sprint(context).plan.notes
     summary = sprint({"ann": team.replaced(20, "by ann")})
+    assert not [note for note in preview_sprint(context).plan.notes if "pr-1" in note]
     assert {*summary.landed} == {"ann", "pr-1"}
     assert (team.git("show", "team/sprint-1:poem.txt").splitlines()[3], pull["head"]["sha"][:7] != "") == (
         "by octo",
@@ -60,13 +63,6 @@ def test_a_pull_request_is_woven_and_told_what_became_of_it(team, forge, sprint,
     head = context.mailbox.log.head()
     assert taken(context) == ([("pull request", 1, "unchanged", "")], [])
     assert context.mailbox.log.head() == head
-
-    forge.repository.push_to_pull(1, *fork(20, "by octo, too"))
-    assert taken(context) == ([("pull request", 1, "taken", "")], [])
-    team.sprint({}, forge.settings("../token"))  # it starts from main, so all of it is woven
-    assert taken(context)[1] == [1]
-    assert len(comments(forge, 1)) == 1
-    assert comments(forge, 1)[0].startswith("Landed as")
 
 
 def test_a_push_is_woven_on_top_of_what_has_landed_and_conflicts_are_told(team, forge, opened, fork):
@@ -87,7 +83,7 @@ def test_a_push_is_woven_on_top_of_what_has_landed_and_conflicts_are_told(team, 
 
     forge.repository.pulls_from(*fork(10, "by octo instead"), login="octo")
     assert taken(context, pulls=[2])[0] == [("pull request", 2, "taken", ""), ("pull request", 1, "unchanged", "")]
-    team.sprint({}, forge.settings("../token"))
+    assert team.sprint({}, forge.settings("../token")).set_aside == ()
     assert taken(context)[1] == [2]
     (said,) = comments(forge, 2)
     assert said.startswith("Not landed: it conflicts in `poem.txt` with what landed on `team/sprint-2` before it.")
