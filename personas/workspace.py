@@ -9,10 +9,10 @@ in a workspace. The filters of the user's own settings apply, except that files 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -27,10 +27,12 @@ from .capture.changes import Change
 from .capture.confined import Confined, check_filters
 from .capture.glance import Glance
 from .capture.trust import SPARSE, Base, Trust, lay_directory, read_base, read_trust
-from .errors import WorkspaceLost, WorkspaceStuck
+from .errors import WorkspaceLost
 from .git import Git, alternates, find_repository
 from .setup.promised import fetch_promised, is_partial
+from .setup.sharing import SharedFiles, copy_shared
 from .setup.sparse import patterns
+from .setup.trees import remove_tree
 
 _BRANCH = "refs/heads/work"
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
@@ -38,7 +40,8 @@ _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
 _REFS = "--format=%(objectname) %(refname)"
 _LONGEST = 600.0  # seconds for the files of a workspace, in case one of the user's filters hangs
-_AT_ONCE = 400  # folders that one process removes
+_LARGE = 64 << 20  # bytes of a commit, from which on it is worth while to share its files
+_AVERAGE = 16 << 10  # bytes of one file: to copy many small ones by reference takes longer than to write them
 _QUICK = 5.0  # seconds for a look at them while the run goes on
 
 
@@ -67,6 +70,7 @@ class Mirror:
         self._lock = threading.Lock()
         self._bases: dict[str, Base] = {}
         self._fetched = set[tuple[str, tuple[str, ...]]]()
+        self._shared = SharedFiles()
         self._core = ""
 
     @cached_property
@@ -113,7 +117,7 @@ class Mirror:
         """
         workspace = self.left(run, commit, sparse)
         workspace.remove()
-        workspace.make(persona)
+        workspace.make(persona, self._shared)
         return workspace
 
     def left(self, run: str, commit: str, sparse: Sequence[str] | None = None) -> Workspace:
@@ -192,8 +196,11 @@ class Workspace:
     _core: str = ""  # the config that git writes for this file system
     _sparse: tuple[str, ...] = ()  # the folders that it holds, if not all
 
-    def make(self, persona: str) -> None:
-        """Write the files of a clone directly and check out the base: two git processes instead of four."""
+    def make(self, persona: str, shared: SharedFiles) -> None:
+        """Write the files of a clone directly and check out the base: two git processes instead of four.
+
+        A large one takes its files from those that are `shared`, where the file system can.
+        """
         self._trusted.mkdir(parents=True)  # before the clone, so that `discard` finds it after a crash
         trust = read_trust(self._source, self._about.attributes)
         directory = self.path / ".git"
@@ -211,17 +218,46 @@ class Workspace:
         shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
         if (self._mirror.directory / "shallow").exists():
             shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
-        self._check_out(trust)
-
-    def _check_out(self, trust: Trust) -> None:
         git = self._lay("checkout", trust, []).using(work_tree=self.path, index=self._trusted / "index")
+        if trust.filtering or not self._copied(git, trust, shared):
+            self._fill(git)
+        shutil.copy2(self._trusted / "index", self.path / ".git/index")
+        if submodules := b"".join(path + b"\0" for path in self._about.submodules):
+            git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
+
+    def _fill(self, git: Git) -> None:
         words = ("read-tree", "-m", "-u", self.base)
         ended = git.run(*words, timeout=_LONGEST)
         check_filters(ended)
         Git.output(words, ended)
-        shutil.copy2(self._trusted / "index", self.path / ".git/index")
-        if submodules := b"".join(path + b"\0" for path in self._about.submodules):
-            git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
+
+    def _copied(self, git: Git, trust: Trust, shared: SharedFiles) -> bool:
+        """Take the files from those that are shared; tell whether all of them are as in the commit."""
+
+        def fill(place: Path) -> None:
+            (place / "files").mkdir(parents=True)
+            self._fill(git.using(work_tree=place / "files", index=place / "index"))
+
+        key = f"{self.base[:16]}-{trust.digest}-{hashlib.sha256(patterns(self._sparse)).hexdigest()[:16]}"
+        place = shared.place(self._mirror.directory / "files", key, self._is_large, fill)
+        if place is None:
+            return False
+        with suppress(OSError):
+            shutil.copy2(place / "index", self._trusted / "index")
+            if copy_shared(place / "files", self.path) and not git.run("update-index", "--refresh").returncode:
+                return True
+        (self._trusted / "index").unlink(missing_ok=True)
+        for entry in {*self.path.iterdir()} - {self.path / ".git"}:
+            remove_tree(entry)
+        return False
+
+    def _is_large(self) -> bool:
+        """Tell whether the files of the base are many bytes, and few for so many; a partial clone cannot tell."""
+        if is_partial(self._source):
+            return False
+        listed = Git(self._source).run("ls-tree", "-r", "-l", "-z", "--full-tree", self.base)
+        sizes = [int(row.split()[3]) for row in listed.stdout.split(b"\0") if row.startswith(b"100")]
+        return not listed.returncode and sum(sizes) >= max(_LARGE, _AVERAGE * len(sizes))
 
     @property
     def exists(self) -> bool:
@@ -343,38 +379,3 @@ def _write(file: Path, data: bytes) -> None:
     """Write a file atomically, because others may read it meanwhile."""
     with replacing(file, durable=False) as scratch:
         scratch.write_bytes(data)
-
-
-def remove_tree(place: Path) -> None:
-    """Remove a folder of any depth and size, which `rm` does better than `shutil`; make it writable if needed.
-
-    Raises WorkspaceStuck if something is left.
-    """
-    for command in (("rm", "-rf"), ("chmod", "-R", "u+rwx"), ("rm", "-rf")):
-        ended = subprocess.run([*command, "--", place], capture_output=True, check=False)  # noqa: S603
-        if not os.path.lexists(place):
-            return
-    reason = ended.stderr.decode(errors="replace").strip().splitlines()[-1]
-    raise WorkspaceStuck(f"cannot remove {place}: {reason}; remove it by hand")
-
-
-def remove_trees(places: Sequence[Path]) -> None:
-    """Remove many folders as far as it can be done: some hundred at a time, which takes a third of one by one."""
-    for at in range(0, len(places), _AT_ONCE):
-        subprocess.run(["rm", "-rf", "--", *places[at : at + _AT_ONCE]], capture_output=True, check=False)  # noqa: S603, S607
-
-
-def size_of(place: Path) -> int:
-    """Return how many bytes are in the files of a folder; links are not followed, and what cannot be read is nothing.
-
-    It goes through the folders one by one, however deep they are.
-    """
-    total, folders = 0, [os.fspath(place)]
-    while folders:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    total += entry.stat(follow_symlinks=False).st_size
-    return total

@@ -21,7 +21,7 @@ from ..mail.log.event import Draft, Event, new_id
 from ..mail.process import checked_session
 from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
-from ..personas.workspace import remove_tree
+from ..personas.setup.trees import remove_tree
 from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, Heard
 from ..scheduler.dispatch.events import dispatch_finished, started

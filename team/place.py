@@ -15,7 +15,7 @@ from typing import Any, cast
 from ..mail.errors import UsageError
 from ..mail.log.disk import read_file, reason_of
 from ..mail.open import open_log
-from ..personas.workspace import remove_tree, size_of
+from ..personas.setup.trees import remove_tree, size_of
 
 NAME = "team-mail"
 _TEAM = "team.json"  # in each folder: whose it is

@@ -9,6 +9,7 @@ keeper, because they may hang or leave a daemon.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -70,6 +71,11 @@ class Trust:
     def filtering(self) -> bool:
         """Whether an attribute may choose one of the filters for a file."""
         return bool(self.filters) and b"filter" in self.base + self.attributes + self.overrides
+
+    @property
+    def digest(self) -> str:
+        """A name for all that decides what a file is in a work tree."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
     @property
     def converting(self) -> bool:

@@ -18,8 +18,8 @@ from typing import Any
 
 from ...mail.errors import TeamMailError
 from ...mail.log.disk import read_file
-from ..workspace import remove_tree
 from .copies import make_room
+from .trees import remove_tree
 
 FOLDER = "setups"  # in a mirror's folder
 _MOST = 4  # the oldest are removed

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ...personas.running.process import is_going
-from ...personas.workspace import remove_tree, remove_trees, size_of
+from ...personas.setup.trees import remove_tree, remove_trees, size_of
 from ..context import Context
 from ..errors import NotLeader
 from ..leader import Leader, leading

@@ -17,8 +17,8 @@ from ...mail.kinds import MailKind
 from ...mail.log.event import Event
 from ...personas.agents.presets.preset import Preset
 from ...personas.agents.stream import read_stream
+from ...personas.setup.trees import remove_tree
 from ...personas.spending.usage import Usage, usage_of
-from ...personas.workspace import remove_tree
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady, Stopped
 from ...scheduler.kinds import Kind

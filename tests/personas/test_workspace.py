@@ -11,6 +11,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from team_mail.personas import workspace as workspaces
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.capture.capture import Capture
@@ -580,3 +581,49 @@ def test_changes_before_the_agent_are_put_back(workspace):
     git(workspace.path, "commit", "-qm", "everything")
     captured = workspace.capture((), (), made)
     assert (captured.files, captured.kept) == (("src/a.py",), ())
+
+
+@pytest.fixture(params=["plain", "btrfs"])
+def place(request, tmp_path):
+    """A folder on a file system of either kind."""
+    if request.param == "plain":
+        yield tmp_path
+        return
+    if os.geteuid() or not shutil.which("mkfs.btrfs"):
+        pytest.skip("needs root and mkfs.btrfs, to make a file system that shares contents")
+    image, folder = tmp_path / "image", tmp_path / "mounted"
+    with image.open("wb") as file:
+        file.truncate(256 << 20)
+    folder.mkdir()
+    made = subprocess.run(["mkfs.btrfs", "-q", image], capture_output=True, check=False)
+    if made.returncode or subprocess.run(["mount", "-o", "loop", image, folder], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_workspaces_of_a_large_commit_share_what_is_in_their_files_where_the_file_system_can(place, monkeypatch):
+    """Each has its own files all the same, and what somebody does to those they were copied from is in none of them."""
+    monkeypatch.setattr(workspaces, "_LARGE", 1_000_000)
+    files = {f"d{number % 4}/{number}": ("100644", os.urandom(100_000)) for number in range(40)}
+    project = repository(place / "project", files | {"link": ("120000", b"d0/0"), "run": ("100755", b"#!/bin/sh\n")})
+    mirror, commit = Mirror(project, place / "work"), git(project, "rev-parse", "HEAD")
+    mirror.workspace("run-0", commit)
+    os.sync()
+    before = shutil.disk_usage(place).free
+
+    made = [mirror.workspace(f"run-{number}", commit) for number in range(1, 6)]
+
+    os.sync()
+    if place.name == "mounted":
+        assert before - shutil.disk_usage(place).free < 6_000_000, "five times four megabytes"
+    (made[0].path / "d0/0").write_bytes(b"changed")
+    assert made[0].capture().files == ("d0/0",)
+    assert [tree(each.path) == tree(project) for each in made] == [False, True, True, True, True]
+    assert made[1].capture().patch == b""
+    for shared in (place / "work").glob("mirror.git/files/*/files/d1/1"):
+        shared.write_bytes(b"tampered")
+    last = mirror.workspace("run-6", commit)
+    assert tree(last.path) == tree(project)
+    assert git(last.path, "status", "--porcelain") == ""
+    assert last.capture().patch == b""
