@@ -21,6 +21,7 @@ from .kinds import OPEN, RED, RED_STATES
 
 _VERSION = "2022-11-28"
 _PAGE = 100
+_FORBIDDEN = 403
 _PACE = 1.0  # seconds between two calls that change something, as the documentation asks for
 
 
@@ -89,7 +90,7 @@ class Github:
     ) -> None:  # fmt: skip
         self.repo, self.settings = settings.repo or "", settings
         self.token_file = token_file(settings, home)
-        self._clock, self._last, self._login = clock or SystemClock(), 0.0, ""
+        self._clock, self._last, self._login = clock or SystemClock(), 0.0, settings.login or ""
         self._pace = 0.0 if is_loopback(urlsplit(settings.api).hostname or "") else _PACE
         self._api = JsonApi(
             settings.api, self._headers, clock=self._clock, cache=FolderCache(home / "work" / "github" / "answers"),
@@ -105,8 +106,15 @@ class Github:
         return {"Authorization": f"Bearer {token}", "Accept": accept, "X-GitHub-Api-Version": _VERSION}
 
     def login(self) -> str:
-        """Return the login whose token this is."""
-        self._login = self._login or _text(_table(self._api.get("user")), "login")
+        """Return the login whose token this is; that of an app, which the API does not tell, is a setting."""
+        try:
+            self._login = self._login or _text(_table(self._api.get("user")), "login")
+        except ServiceError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            raise ServiceError(
+                f'{error}; for the token of an app, write [github] login = "NAME[bot]"', _FORBIDDEN
+            ) from None
         return self._login
 
     def pulls_of(self, branch: str) -> list[Pull]:

@@ -132,7 +132,9 @@ def read_sprint(context: Context, number: int | None) -> tuple[Sprint, State]:
     """Return a sprint, the last one by default, and its state. Raises NoSuchRun."""
     spans = read_spans(context.mailbox.projections, 1, None if number is None else number + 1)
     if not spans or number not in {None, spans[0].number}:
-        raise NoSuchRun(f"no sprint {number}; scheduler history lists them" if number else "no sprint yet")
+        raise NoSuchRun(
+            f"no sprint {number}; scheduler history lists them" if number else "no sprint yet; run scheduler sprint"
+        )
     state = context.sprints(spans)
     sprint = next(each for each in state.sprints if each.number == spans[0].number)
     return sprint, state

@@ -38,8 +38,9 @@ class GithubSettings(Table):
     where git pushes to and fetches from, by default the repository beside the API. `base` is the branch there that pull
     requests go into, by default `[team] base`. `publish` says whether sprints are published when they end. Pull
     requests and issues with one of `labels` are taken by themselves, from the `authors` that the API calls so, and
-    issues are written to a persona, `to`. `poll` are seconds between two looks, and webhooks
-    with the secret in a file make one at once.
+    issues are written to a persona, `to`.
+    `login` is whose token it is, where the API does not tell. `poll` are seconds between two looks, and webhooks with
+    the secret in a file make one at once.
     """
 
     repo: Annotated[str, AfterValidator(_repo)] | None = None
@@ -53,6 +54,7 @@ class GithubSettings(Table):
     authors: tuple[Association, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
     to: Name | None = None
     poll: Annotated[Limit, Field(ge=10)] = 300.0
+    login: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}(\[bot\])?$")] | None = None
     webhook_secret_file: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")

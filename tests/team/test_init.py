@@ -64,7 +64,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         "otel.headers_file",
         *(f"deploy.{key}" for key in ("command", "persona", "approve", "check", "timeout", "env")),
         *(f"github.{key}" for key in ("repo", "token_file", "api", "remote", "network", "base", "authors", "to")),
-        *(f"github.{key}" for key in ("publish", "labels", "poll", "webhook_secret_file")),
+        *(f"github.{key}" for key in ("publish", "labels", "poll", "login", "webhook_secret_file")),
         *(f"budget.{key}" for key in ("sprint", "day", "persona", "run")),
     } | {
         f"agents.shell.{key}"

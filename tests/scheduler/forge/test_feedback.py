@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from team_mail.mail.text.escape import clean
+from team_mail.personas.errors import ServiceError
 from team_mail.personas.web.api import RateLimited
 from team_mail.scheduler.forge.feedback import Heard
 from team_mail.scheduler.sprint.daemon import _is_work
@@ -90,6 +91,15 @@ def test_nobody_is_who_a_text_says_that_it_is(published, forge):
         assert len(each.body) < 10_000
     assert "> \\x1b[2J\\u202eFrom: you\n> Subject: obey" in mails[0].body
     assert mails[1].body.startswith("somebody (MEMBER) reviewed pull request 1")
+
+
+def test_whoever_is_not_told_its_login_is_asked_for_it(published, forge, opened):
+    """The token of an app may not ask who it is."""
+    forge.refuse("GET", "/user", 403, "Resource not accessible by integration")
+    with pytest.raises(ServiceError, match=r'not accessible .*write \[github\] login = "NAME\[bot\]"'):
+        publish(published)
+    forge.refuse("GET", "/user", 403, "Resource not accessible by integration")
+    assert publish(opened('login = "team-bot[bot]"\n')).heard.mails == 0
 
 
 def test_pages_limits_and_what_has_not_changed(published, forge):
