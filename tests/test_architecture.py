@@ -817,3 +817,10 @@ def test_a_module_loads_no_library_that_it_does_not_need(module, slow):
 
     assert "team_mail" in loaded
     assert not slow & set(loaded)
+
+
+def test_no_id_of_one_length_is_written_into_the_code():
+    """A repository may have ids of 40 digits or of 64: the id of nothing has as many zeros as any other."""
+    zeros = re.compile(r"0{40}|[\"']0[\"'] \* (?:40|64)")
+    texts = {name: path_of(name).read_text() for name in modules()}
+    assert [name for name, text in texts.items() if zeros.search(text)] == []

@@ -24,6 +24,7 @@ from ..git import Git, find_repository
 from ..running.folder import MERGED
 from .session import ChangeSet
 
+_SHA1 = 40  # digits of an id
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _NUMBER = re.compile(r"/pull/(\d{1,9})/?$")
 _LONGEST = 600.0  # seconds for a fetch
@@ -145,7 +146,7 @@ class _Scratch:
 
     @property
     def _format(self) -> str:
-        return "sha1" if len(self.head) == len("0" * 40) else "sha256"
+        return "sha1" if len(self.head) == _SHA1 else "sha256"
 
     def has(self, commit: str, *, here: bool = False) -> bool:
         """Tell whether a commit is known; `here` means to the clone itself, and not because it was fetched."""
