@@ -62,12 +62,12 @@ def test_what_is_no_key_is_none(key, tmp_path):
 PERSONS = {
     "deploy.approved", "patch.approved", "run.stopped", "scheduler.paused", "scheduler.resumed", "schedule.paused",
     "schedule.resumed", "session.created", "session.paused", "session.resumed", "session.completed", "session.deleted",
-    "command.started", "command.finished",
+    "command.started", "command.finished", "sprint.abandoned",
 }  # fmt: skip
 ANYBODYS = ("task.opened", "claim.")
 WEAVERS = {
     "patch.landed", "patch.conflicted", "patch.refused", "patch.held", "patch.rejected", "weave.done", "gate.started",
-    "gate.judged",
+    "gate.judged", "weave.lost",
 }  # fmt: skip
 
 
