@@ -39,25 +39,41 @@ def fetch_promised(source: Path, commit: str, folders: Sequence[str] = ()) -> in
     return fetched + _fetch(source, commit, "", needed)
 
 
+def fetch_differing(source: Path, commit: str, other: str) -> int:
+    """Fetch what a partial clone lacks of the files in which two commits differ, as a diff or a merge needs them.
+
+    Return how many objects that were; `source` and errors are as for `fetch_promised`.
+    """
+    if not is_partial(source):
+        return 0
+    trees = sum(_fetch(source, each, "blob:none", _everything) for each in (commit, other))
+    sides = ((commit, other), (other, commit))
+    return trees + sum(_fetch(source, one, "", _everything, without=apart) for one, apart in sides)
+
+
 def _everything(_: str) -> bool:
     return True
 
 
-def _fetch(source: Path, commit: str, filter: str, needed: Callable[[str], bool]) -> int:
+def _fetch(source: Path, commit: str, filter: str, needed: Callable[[str], bool], without: str = "") -> int:
     fetched = 0
-    while missing := [oid for oid in _missing(source, commit, filter) if needed(oid)]:
+    while missing := [oid for oid in _missing(source, commit, filter, without) if needed(oid)]:
         said = [_fetched(source, remote, missing) for remote in _remotes(source)]
-        left = {*_missing(source, commit, filter)}
+        left = {*_missing(source, commit, filter, without)}
         if left.issuperset(missing):
             raise PromiseBroken(_broken(len(missing), commit, said))
         fetched += len({*missing} - left)
     return fetched
 
 
-def _missing(source: Path, commit: str, filter: str) -> list[str]:
-    """Return the objects that a commit names and that are not here, of those that a filter lets pass."""
+def _missing(source: Path, commit: str, filter: str, without: str = "") -> list[str]:
+    """Return the objects that a commit names and that are not here, of those that a filter lets pass.
+
+    What the commit `without` has as well is left out.
+    """
     limit = [f"--filter={filter}"] if filter else []
-    ended = _git(source, "rev-list", "--objects", "--no-walk", "--missing=print", *limit, commit)
+    names = [f"{commit}^{{tree}}", f"^{without}^{{tree}}"] if without else [commit]
+    ended = _git(source, "rev-list", "--objects", "--no-walk", "--missing=print", *limit, *names)
     return [line[1:] for line in os.fsdecode(ended.stdout).splitlines() if line.startswith("?")]
 
 

@@ -9,6 +9,7 @@ from ...mail.directory import SCHEDULER
 from ...mail.log.event import Draft, derived_id
 from ...personas.git import Git
 from ...personas.kinds import OutcomeStatus
+from ...personas.setup.promised import fetch_differing
 from ...personas.spending.usage import NO_MODEL
 from ..context import Context
 from ..kinds import Kind, LaunchReason, PatchStatus, RunStatus
@@ -96,6 +97,7 @@ def _entry(
     base = begun.base if begun else _landed_before(git, state, pull, taken) or _merge_base(git, tip, pull.head)
     if not base or git.run("cat-file", "-e", f"{pull.head}^{{commit}}").returncode:  # gone; taking it fetches it again
         return []
+    fetch_differing(git.directory, base, pull.head)
     run, patch = run_id(pull), patch_between(git, base, pull.head)
     whose = {"persona": name, "agent": AGENT}
     earlier = sum((each.persona, each.sprint) == (name, state.number) and each.id != run for each in state.runs)

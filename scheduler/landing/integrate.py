@@ -17,6 +17,7 @@ from pathlib import Path
 from ...mail.render import listed
 from ...personas.errors import GitError
 from ...personas.git import Git
+from ...personas.setup.promised import fetch_differing
 from ..claims.barring import guarded
 from ..claims.decide import taken
 from ..context import Context
@@ -89,26 +90,30 @@ def integrate(  # noqa: PLR0917 - the whole of a tick's knowledge
 
     No branch is moved, and only what gates did is written, as they do it: what they judged is known after a crash.
     Before they begin, `at_once` is given what they can change nothing of, to be recorded by itself; the result is what
-    is left. Raises Stopped once `stop` is set while a gate is at work, BranchLost, BranchMoved, GitError, LogError.
+    is left. Raises Stopped once `stop` is set while a gate is at work, BranchLost, BranchMoved, GitError, LogError,
+    PromiseBroken.
     """
     sprint = open_sprint(state)
     tip = ensure_branch(context, sprint)
-    there = _runs_on(context, sprint, tip)
+    there = _of_others(context, sprint, tip)
     submissions = [submission(context, state, patch) for patch in patches if patch.run not in there]
     done = _judged(context, state, tip, submissions, stop, listener, at_once)
     present = (Present(submission(context, state, patch), patch.files) for patch in patches if patch.run in there)
     return replace(done, woven=replace(done.woven, present=(*done.woven.present, *present)))
 
 
-def _runs_on(context: Context, sprint: Sprint, tip: str) -> frozenset[str]:
+def _of_others(context: Context, sprint: Sprint, tip: str) -> frozenset[str]:
     """Return the runs whose patches the branch has by commits that the log does not know: they would land twice.
 
-    Others may have rebased it, or the log has lost what it said of them.
+    Others may have rebased it, or the log has lost what it said of them. What they put there is fetched if a partial
+    clone lacks it.
     """
     if tip == sprint.tip and not sprint.lost:
         return frozenset()
     began = sprint.origin or sprint.base
     known = context.git.run("cat-file", "-e", f"{began}^{{commit}}").returncode == 0
+    if known:
+        fetch_differing(context.git.directory, tip, began)
     layout = f"--format=%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)"
     bounds = (f"^{began}",) if known else ()
     return frozenset(context.git.line("log", f"--max-count={_MOST}", layout, tip, *bounds, "--").split())

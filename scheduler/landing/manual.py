@@ -11,7 +11,7 @@ from pathlib import Path
 from ...mail.errors import UsageError
 from ...personas.errors import GitError
 from ...personas.git import Git, find_git, with_drivers
-from ...personas.setup.promised import fetch_promised, is_partial
+from ...personas.setup.promised import fetch_differing, fetch_promised, is_partial
 from ..errors import BranchMoved
 from ..given import open_given
 from ..weaver.patch import PatchSubmission
@@ -67,7 +67,7 @@ def _approved(submissions: Sequence[PatchSubmission], names: Sequence[str]) -> l
 
 def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list[PatchSubmission]:
     """Read patch files made against a commit, whose date they get; a file's name is its persona. Raises UsageError."""
-    when = git.line("show", "-s", "--format=%cI", base)
+    when = git.line("log", "-1", "--format=%cI", base, "--")
     submissions: list[PatchSubmission] = []
     names = Counter(path.name for path in patches)
     for age, path in enumerate(patches):
@@ -84,7 +84,7 @@ def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list
 def submissions_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[PatchSubmission]:
     """Read the patches of pull requests: what each ref (`refs/pull/7/head`) changed since its merge base with `onto`.
 
-    The refs must have been fetched. Raises UsageError.
+    The refs must have been fetched. Raises UsageError, PromiseBroken.
     """
     submissions: list[PatchSubmission] = []
     for age, ref in enumerate(refs):
@@ -93,8 +93,9 @@ def submissions_from_pulls(git: Git, refs: Sequence[str], onto: str) -> list[Pat
         if ancestor.returncode:
             raise UsageError(f"{ref} and {onto} have no commit in common; give a ref that left that branch")
         base = ancestor.stdout.decode().strip()
+        fetch_differing(git.directory, base, head)
         patch = patch_between(git, base, head)
-        who, when, subject = git.line("show", "-s", "--format=%an%x00%cI%x00%s", head).split("\0")
+        who, when, subject = git.line("log", "-1", "--format=%an%x00%cI%x00%s", head, "--").split("\0")
         submissions.append(
             PatchSubmission(ref, who, base, patch, age, subject, when, trailers=(("Pull-Request", ref),))
         )

@@ -11,6 +11,7 @@ from ...mail.log.event import Draft
 from ...mail.render import line
 from ...personas.git import Git
 from ...personas.prompt import fault_of
+from ...personas.setup.promised import fetch_differing
 from ..context import Context
 from ..errors import BranchLost
 from ..landing.branch import standing
@@ -55,9 +56,16 @@ def _merged(context: Context, commit: str, tip: str, last: Sprint) -> str:
 
     It is the base as well if they conflict, which the human is told.
     """
-    git = context.git
-    merged = git.run("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", commit, tip)
-    tree, *files = merged.stdout.decode(errors="surrogateescape").rstrip("\0").split("\0")
+    git, words = context.git, ("merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", commit, tip)
+    ancestors = git.run("merge-base", "--all", commit, tip).stdout.decode().split()
+    if not ancestors:  # somebody has begun the base anew
+        context.append([_apart(context, commit, tip, last, ())])
+        return commit
+    for ancestor in ancestors:
+        fetch_differing(git.directory, commit, ancestor)
+        fetch_differing(git.directory, tip, ancestor)
+    merged = git.run(*words)
+    tree, *files = Git.output(words, merged, allowed=(0, 1)).decode(errors="surrogateescape").rstrip("\0").split("\0")
     if merged.returncode:
         context.append([_apart(context, commit, tip, last, files)])
         return commit
@@ -72,12 +80,13 @@ def _merged(context: Context, commit: str, tip: str, last: Sprint) -> str:
 def _apart(context: Context, commit: str, tip: str, last: Sprint, files: Sequence[str]) -> Draft:
     """Return the mail that a sprint's work is left out, because it conflicts with what people did."""
     branch, base = last.branch, last.base_branch
+    how = "conflicts with that in" if files else "has no commit in common with that"
     body = [
-        f"{base} has moved to {commit[:12]}, and what sprint {last.number} landed on {branch} conflicts with that in",
+        f"{base} has moved to {commit[:12]}, and what sprint {last.number} landed on {branch} {how}",
         "",
         *(f"    {line(name)}" for name in files[:_MOST]),
         *([f"    and {len(files) - _MOST} more"] if len(files) > _MOST else []),
-        "",
+        *([""] if files else []),
         f"The next sprint starts from {base}, without that work. It stays on {branch}; to take it:",
         "",
         f"    git switch {base} && git merge {branch}",

@@ -17,18 +17,23 @@ __all__ = ["project"]
 
 
 def partial(project: Project, filter: str) -> Project:
-    """Clone a project without the contents that its checkout of the top folder does not need."""
+    """Clone a project without the contents that its checkout of the top folder does not need.
+
+    The remote speaks ssh: git's reading of one object after the other, which it allows with a folder, fetches nothing.
+    """
     alone(project)
     for name in ("old/deep/b.txt", "old/a.txt"):
         (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (project.folder / name).write_text(f"this is {name}\n")
+    (project.folder / "old/long.txt").write_text("".join(f"{number}\n" for number in range(9)))
     project.git("add", "--force", ".")
     project.git("commit", "--quiet", "-m", "Add files")
     project.git("config", "uploadpack.allowFilter", "true")
     project.git("config", "uploadpack.allowAnySHA1InWant", "true")
     clone = Project(project.folder.with_name(f"clone-{filter.partition(':')[0]}"))
-    source = f"file://{project.folder}"
-    project.git("clone", "--quiet", f"--filter={filter}", "--no-checkout", source, str(clone.folder))
+    ssh = ("--config", "ssh.variant=simple", "--config", """core.sshCommand=sh -c 'eval "$1"'""")
+    source = f"ssh://remote{project.folder}"
+    project.git("clone", "--quiet", *ssh, f"--filter={filter}", "--no-checkout", source, str(clone.folder))
     clone.git("sparse-checkout", "set", "--cone", ".team")
     clone.git("checkout", "--quiet", "main")
     return clone
@@ -38,7 +43,8 @@ def partial(project: Project, filter: str) -> Project:
 def test_a_partial_clone_gets_the_files_of_its_base_before_a_run_starts(project, filter):
     """What the remote promised is fetched at once; if the remote is gone, no run is spent on it and a line says so."""
     clone, away = partial(project, filter), project.folder.with_name("away")
-    clone.agent("cat > /dev/null; cat old/a.txt old/deep/b.txt > seen.txt; git add .; git commit -qm Done")
+    work = "cat old/a.txt old/deep/b.txt > seen.txt; echo own >> old/long.txt; git add .; git commit -qm Done"
+    clone.agent(f"cat > /dev/null; {work}")
     shutil.move(project.folder, away)
 
     said = clone.run("scheduler", "sprint", "--quiet")
@@ -53,15 +59,29 @@ def test_a_partial_clone_gets_the_files_of_its_base_before_a_run_starts(project,
     assert clone.git("show", "team/sprint-1:seen.txt") == "this is old/a.txt\nthis is old/deep/b.txt"
     assert not (clone.folder / "old").exists(), "the user's own checkout stays sparse"
 
+    (project.folder / "old/long.txt").write_text("top\n" + (project.folder / "old/long.txt").read_text())
+    project.git("commit", "--quiet", "--all", "-m", "Add a line")
+    clone.git("checkout", "--quiet", "--detach")
+    clone.git("fetch", "--quiet", "origin", "main:main")
+    clone.ok("team-mail", "send", "--to", "ann", "-s", "More", "-b", "Go on.")
+    clone.ok("scheduler", "tick")
+    long = clone.git("show", "team/sprint-2:old/long.txt").split()
+    assert (long[0], long[-1]) == ("top", "own"), "what had landed is merged with what was fetched"
 
-def test_patches_are_woven_by_hand_in_a_partial_clone(project, tmp_path):
-    """A merge needs the contents of the base and of the branch, which are fetched like those of a run."""
-    clone = partial(project, "blob:none")
+
+@pytest.mark.parametrize("filter", ["blob:none", "tree:0"])
+def test_patches_are_woven_by_hand_in_a_partial_clone(project, tmp_path, filter):
+    """A merge needs the contents of the base and of the branch, a pull request what it changes; they are fetched."""
+    clone = partial(project, filter)
     patch = tmp_path / "own.patch"
     (project.folder / "old/a.txt").write_text("this is another\n")
     patch.write_text(project.git("diff") + "\n")
+    project.git("commit", "--quiet", "--all", "-m", "Change a file")
+    clone.git("fetch", "--quiet", "origin", "main:refs/pull/7/head")
+    assert "1 land" in clone.ok("scheduler", "weave", "refs/pull/7/head", "--branch", "pulled")
+    assert clone.git("show", "pulled:old/a.txt") == "this is another"
     assert "1 land" in clone.ok("scheduler", "weave", str(patch))
-    assert "?" not in clone.git("rev-list", "--objects", "--missing=print", "HEAD")
+    assert "?" not in clone.git("rev-list", "--objects", "--no-walk", "--missing=print", "HEAD")
     assert clone.git("show", "team/woven:old/a.txt") == "this is another"
 
 
