@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 ARGUMENTS = {
     "agents": [], "as_of_seq": 99, "as_of_ts": "~", "base": "", "before": 9, "channel": "review", "days": ["2", "2026"],
     "dispatch": None, "ids": [], "key": "?", "lately": 0, "limit": 9, "most": 9, "now": "2026", "persona": "ada",
-    "roster": [], "runs": [], "sender": None, "seq": 2, "session": "login", "since": "2", "sprint": None, "state": "all",
-    "status": None, "tag": None, "thread": "", "type": None, "unread": False, "until": 9, "words": ["work"],
-    "written": "",
+    "roster": [], "runs": [], "sender": None, "seq": 2, "session": "login", "since": "2", "sprint": None,
+    "state": "all", "status": None, "tag": None, "thread": "", "type": None, "unread": False, "until": 9,
+    "words": ["work"], "written": "",
 }  # fmt: skip
 
 
