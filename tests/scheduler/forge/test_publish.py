@@ -9,8 +9,10 @@ import pytest
 from team_mail.personas.errors import ServiceError
 from team_mail.scheduler.errors import BranchMoved, NoSuchRun
 from team_mail.scheduler.forge.facts import read_forge
+from team_mail.scheduler.forge.github import open_github
 from team_mail.scheduler.forge.report import fitted
 from team_mail.scheduler.forge.text import code
+from team_mail.scheduler.forge.transport import remote_of, tip_of
 from team_mail.scheduler.kinds import NeedKind
 from team_mail.scheduler.overview.overview import overview
 from team_mail.scheduler.sprint.decide import StartRequest
@@ -241,3 +243,12 @@ def test_the_token_is_in_no_file_no_argument_and_no_message(team, forge, sprint,
     (team.folder.parent / "token").unlink()
     with pytest.raises(ServiceError, match=r"\[github\] token_file names .*, which cannot be read"):
         publish(context)
+
+
+def test_a_password_in_the_address_of_a_remote_is_not_used(team, forge, opened):
+    """Else it stood in arguments and messages; git speaks there with the token of the settings."""
+    team.git("remote", "add", "there", f"{forge.url.replace('//', '//me:hush@')}/octo/app.git")
+    context = opened('remote = "there"\n')
+    remote = remote_of(context, open_github(context))
+    assert remote.address == f"{forge.url}/octo/app.git"
+    assert tip_of(remote, "main") == team.git("rev-parse", "main")
