@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -24,6 +25,7 @@ _MET_LIMIT = (403, 429)
 _UNCHANGED, _TOO_MANY, _BROKEN = 304, 429, 500
 _UNSAID = 60.0  # seconds to wait after a limit that names no time, as the documentation of GitHub asks for
 _MOST_WAITS = 5  # for one call
+_LONGEST = 366 * 86_400.0  # seconds that a limit takes at most, whatever a server says
 _MOST_PAGES = 200
 _SAID = 300  # characters of what a server says
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
@@ -61,6 +63,7 @@ class JsonApi:
         cache: Where answers are kept with their ETag.
         private: Whether the host may have addresses of a private network.
         secret: Returns what must not stand in any message, "" for nothing.
+        advice: What a person is to do about a status, which is added to the message.
         resolver: Finds the addresses of a host.
     """
 
@@ -76,12 +79,13 @@ class JsonApi:
         cache: Cache = NO_CACHE,
         private: bool = False,
         secret: Callable[[], str] = lambda: "",
+        advice: Mapping[int, str] | None = None,
         resolver: Resolve = resolve,
     ) -> None:
         self.base, self.host = base.rstrip("/"), urlsplit(base).hostname or ""
         self._headers, self._clock, self._patience = headers, clock or SystemClock(), patience
         self._cache, self._private, self._secret, self._resolver = cache, private, secret, resolver
-        self._pauses, self._limit = pauses, limit
+        self._pauses, self._limit, self._advice = pauses, limit, advice or {}
 
     def get(self, path: str, **query: str | int) -> Any:
         """Return the JSON of one address. Raises ServiceError, RateLimited."""
@@ -156,6 +160,7 @@ class JsonApi:
             if wait is None:
                 self._check(method, address, got)
                 return got
+            wait = min(wait, _LONGEST)
             left -= wait
             if left < 0:
                 raise RateLimited(self.host, self._clock.now() + timedelta(seconds=wait))
@@ -178,14 +183,16 @@ class JsonApi:
         said = self._blotted(_message(got.body))
         what = f"{method} {urlsplit(address).path}"
         if got.status < 400 and (place := got.headers.get("location")):  # noqa: PLR2004
-            said = f"it has moved to {self._blotted(line(place)[:_SAID])}, and redirects are not followed: change api"
+            where = self._blotted(line(place)[:_SAID])
+            said = f"it has moved to {where}, and redirects are not followed: write its new address"
         why = f"{self.host} answered {got.status} to {what}{': ' + said if said else ''}"
+        why += f"; {self._advice[got.status]}" if got.status in self._advice else ""
         raise ServiceError(why, got.status, was_sent=got.status >= _BROKEN)
 
     def _json(self, address: str, got: Exchange) -> Any:
         try:
             return json.loads(got.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             what = urlsplit(address).path
             raise ServiceError(
                 f"{self.host} answered {what} with something that is not JSON: is its API there?", was_sent=True
@@ -202,7 +209,7 @@ def _message(body: bytes) -> str:
     """Return what a server says of an error, in one line: `message` of its JSON with `errors`, or the beginning."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line(body[: 4 * _SAID].decode(errors="replace").strip())[:_SAID]
     table = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     inner = table.get("error")  # as some have it
@@ -222,8 +229,10 @@ def _limit_of(got: Exchange, now: datetime) -> float | None:
     headers = got.headers
     if (after := headers.get("retry-after", "")).isdecimal():
         return max(1.0, float(after))
+    with suppress(ValueError, OverflowError):  # RFC 9110 lets it be a date as well
+        return max(1.0, parsedate_to_datetime(after).timestamp() - now.timestamp())
     if headers.get("x-ratelimit-remaining") == "0" and (reset := headers.get("x-ratelimit-reset", "")).isdecimal():
-        return max(1.0, (datetime.fromtimestamp(int(reset), UTC) - now).total_seconds() + 1)
+        return max(1.0, float(reset) - now.timestamp() + 1)
     if got.status == _TOO_MANY or "rate limit" in _message(got.body).lower():
         return _UNSAID
     return None

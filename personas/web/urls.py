@@ -62,8 +62,11 @@ def checked_endpoint(url: str) -> str:
         raise UsageError(f"{url} {error}") from None
 
 
-def endpoint(url: str) -> str:
-    """Return a URL that something may be sent to. Raises ValueError, with what follows the URL in a sentence."""
+def endpoint(url: str, *, private: bool = False) -> str:
+    """Return a URL that something may be sent to, which `private` allows to be in a private network.
+
+    Raises ValueError, with what follows the URL in a sentence.
+    """
     parts = _split(url)
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None:
@@ -72,7 +75,7 @@ def endpoint(url: str) -> str:
         raise ValueError('must begin with https://, or with http://localhost for this machine: "https://example.org/x"')
     if re.fullmatch(r"[\d.]+|.*:.*", host):
         try:
-            why = refusal(host, loopback=is_loopback(host))
+            why = refusal(host, loopback=is_loopback(host), private=private)
         except ValueError:
             raise ValueError(f"names the host {host!r}, which is neither a name nor an address") from None
         if why:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ...mail.clock import Clock, SystemClock
@@ -22,6 +22,12 @@ from .kinds import OPEN, RED, RED_STATES
 _VERSION = "2022-11-28"
 _PAGE = 100
 _FORBIDDEN = 403
+_ADVICE = {
+    401: "write a new token into the file that [github] token_file names",
+    403: "docs/github.md lists what the token must be allowed",
+    404: "look at the number, at [github] repo, and at what the token may see",
+}
+_ELSE = "the forge answered with something else than its API documents; nothing of it was used"
 _PACE = 1.0  # seconds between two calls that change something, as the documentation asks for
 
 
@@ -54,6 +60,9 @@ class Issue(NamedTuple):
     association: str
     is_open: bool
     is_pull: bool
+
+
+_Item = TypeVar("_Item", Pull, Issue)
 
 
 class Remark(NamedTuple):
@@ -94,7 +103,8 @@ class Github:
         self._pace = 0.0 if is_loopback(urlsplit(settings.api).hostname or "") else _PACE
         self._api = JsonApi(
             settings.api, self._headers, clock=self._clock, cache=FolderCache(home / "work" / "github" / "answers"),
-            private=settings.network == "private", secret=lambda: read_token(self.token_file), resolver=resolver,
+            private=settings.network == "private", secret=lambda: read_token(self.token_file), advice=_ADVICE,
+            resolver=resolver,
         )  # fmt: skip
 
     def _headers(self) -> Mapping[str, str]:
@@ -126,7 +136,7 @@ class Github:
 
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
-        return _pull(self._api.get(self._path(f"pulls/{number}")))
+        return _named(_pull(self._api.get(self._path(f"pulls/{number}"))), number)
 
     def open_pull(self, title: str, body: str, branch: str, base: str) -> Pull:
         """Open a pull request from a branch of this repository."""
@@ -146,13 +156,13 @@ class Github:
         """Return the checks and statuses of a commit that are red."""
         path = self._path(f"commits/{commit}/check-runs")
         runs = map(_table, self._api.pages(path, "check_runs", per_page=_PAGE))
-        red = [self._check(each) for each in runs if each.get("conclusion") in RED]
+        red = [self._check(each) for each in runs if _text(each, "conclusion") in RED]
         status = _table(self._api.get(self._path(f"commits/{commit}/status"), per_page=_PAGE))
-        rows = map(_table, cast("list[Any]", status.get("statuses") or []))
+        rows = map(_table, _rows(status.get("statuses") or []))
         return red + [
             Check(_text(each, "context"), _text(each, "target_url"), _text(each, "description"))
             for each in rows
-            if each.get("state") in RED_STATES
+            if _text(each, "state") in RED_STATES
         ]
 
     def _check(self, run: Mapping[str, Any]) -> Check:
@@ -166,7 +176,7 @@ class Github:
 
     def issue(self, number: int) -> Issue:
         """Return an issue."""
-        return _issue(self._api.get(self._path(f"issues/{number}")))
+        return _named(_issue(self._api.get(self._path(f"issues/{number}"))), number)
 
     def labelled(self, label: str) -> list[Issue]:
         """Return the open issues and pull requests with a label, the oldest first."""
@@ -215,13 +225,20 @@ def token_file(settings: GithubSettings, home: Path) -> Path:
 
 def _table(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ServiceError("the forge answered with something else than its API documents; nothing of it was used")
+        raise ServiceError(_ELSE)
     return cast("dict[str, Any]", value)
 
 
+def _rows(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ServiceError(_ELSE)
+    return cast("list[Any]", value)
+
+
 def _text(table: Mapping[str, Any], name: str) -> str:
+    """Return a text that can be written anywhere: JSON may name half a character, which UTF-8 has no bytes for."""
     value = table.get(name)
-    return value if isinstance(value, str) else ""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _number(table: Mapping[str, Any], name: str) -> int:
@@ -257,6 +274,13 @@ def _numbered(table: Mapping[str, Any]) -> int:
     if number < 1:
         raise ServiceError("the forge answered without a number; nothing of it was used")
     return number
+
+
+def _named(item: _Item, number: int) -> _Item:
+    """Return what was asked for by its number. Raises ServiceError for another one."""
+    if item.number != number:
+        raise ServiceError(f"the forge answered with number {item.number} for {number}; nothing of it was used")
+    return item
 
 
 def _remark(value: Any) -> Remark:

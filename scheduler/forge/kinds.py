@@ -4,6 +4,7 @@ from __future__ import annotations
 
 RED = frozenset({"failure", "timed_out", "startup_failure"})  # conclusions of a check run
 RED_STATES = frozenset({"failure", "error"})  # of a commit status
+GONE = frozenset({404, 410})  # statuses of what is not there, or not any more
 OPEN = "open"  # the state of an issue or a pull request
 MERGED, CLOSED = "merged", "closed"  # how a pull request ended
 OPENED, UPDATED, UNCHANGED = "opened", "updated", "unchanged"  # what publishing did to one

@@ -90,9 +90,10 @@ def _settled(
     if not pull.is_open:
         why = "it is merged" if pull.is_merged else "it is closed"
         return WITHDRAWN if before and before[-1].head else REFUSED, why
-    if why := _refusal(context, github, pull, anyone=anyone):
-        return REFUSED, why
-    return UNCHANGED if before and before[-1].head == pull.head and not asked else "", ""
+    if before and before[-1].head == pull.head and not asked:
+        return UNCHANGED, ""
+    why = _refusal(context, github, pull, anyone=anyone)
+    return REFUSED if why else "", why
 
 
 def _refusal(context: Context, github: Github, pull: Pull, *, anyone: bool) -> str:

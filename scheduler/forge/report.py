@@ -13,6 +13,8 @@ from .text import code, codes, marker
 
 _SHORT = 12
 _MOST = 50  # rows of a table
+_ROOM = 60_000  # characters of what the team says; GitHub takes a body of 65,536
+_REST = "\n\nThe rest does not fit here."
 END = marker("end")
 _LEFT = {
     PatchStatus.CONFLICTED: "it conflicts with what landed before it",
@@ -39,13 +41,27 @@ def title(sprint: Sprint, state: State) -> str:
 def section(context: Context, sprints: Sequence[tuple[Sprint, State]]) -> str:
     """Return what the team says in a pull request, from the marker of its first sprint to the last marker."""
     first = sprints[0][0]
-    lines = [
+    head = [
         begin(first),
         f"The work of a team of agents, from {code(first.base[:_SHORT])} of {code(first.base_branch)}.",
     ]
-    for sprint, state in sprints:
-        lines += ["", f"### Sprint {sprint.number}", "", *_sprint(context, sprint, state)]
-    return "\n".join([*lines, END])
+    parts = [
+        "\n".join(["", f"### Sprint {sprint.number}", "", *_sprint(context, sprint, state)])
+        for sprint, state in sprints
+    ]
+    return "\n".join([*head, *fitted(parts), END])
+
+
+def fitted(parts: Sequence[str], room: int = _ROOM) -> list[str]:
+    """Return as much of some parts as there is room for, in characters and whole lines, of the last ones first."""
+    kept: list[str] = []
+    for part in reversed(parts):
+        whole = part if len(part) <= room else part[: room + 1].rpartition("\n")[0] + _REST
+        room -= min(room, len(part))
+        kept.append(whole)
+        if not room:
+            break
+    return kept[::-1]
 
 
 def _of(sprint: Sprint, state: State) -> list[Patch]:
@@ -58,7 +74,8 @@ def _sprint(context: Context, sprint: Sprint, state: State) -> Iterator[str]:
     yield "| who | what | commit |"
     yield "|---|---|---|"
     for patch in landed[:_MOST]:
-        yield f"| {code(patch.persona)} | {codes(patch.files)} | {str(patch.commit)[:_SHORT]} |"
+        files = codes(patch.files).replace("|", r"\|")  # else it ends the cell, and with it the code span
+        yield f"| {code(patch.persona)} | {files} | {str(patch.commit)[:_SHORT]} |"
     if len(landed) > _MOST:
         yield f"| | and {len(landed) - _MOST} more | |"
     yield ""

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ...mail.errors import UsageError
+from ...personas.errors import ServiceError
 from ..context import Context
-from .facts import read_forge
+from .facts import TakenPull, read_forge
 from .github import Github, Issue
 from .issues import answer_issues, take_issue
-from .pulls import Taken, answer_pulls, take_pull
+from .kinds import GONE
+from .pulls import REFUSED, Taken, answer_pulls, take_pull
 
 
 class Wanted(NamedTuple):
@@ -43,7 +45,17 @@ def take(context: Context, github: Github, wanted: Wanted, sender: str) -> Itera
     seen = {*wanted.pulls, *pulls}
     for pull in read_forge(context.mailbox.projections, github.repo).last_pulls:
         if pull.number not in seen:
-            yield take_pull(context, github, pull.number, asked=False)
+            yield _again(context, github, pull)
+
+
+def _again(context: Context, github: Github, pull: TakenPull) -> Taken:
+    """Take what was pushed to a pull request that was taken; of one that is gone, say so, as others wait behind it."""
+    try:
+        return take_pull(context, github, pull.number, asked=False)
+    except ServiceError as error:
+        if error.status not in GONE:
+            raise
+        return Taken("pull request", pull.number, REFUSED, pull.title, pull.author, str(error))
 
 
 def answer(context: Context, github: Github) -> list[int]:

@@ -37,8 +37,9 @@ def quoted(text: object, most: int = BODY) -> str:
 
 
 def code(text: object, most: int = TITLE) -> str:
-    """Return a name or a path as a code span of Markdown, in which nothing has a meaning."""
-    return f"`{one_line(text, most).replace('`', chr(39)) or ' '}`"
+    """Return a name or a path as a code span of Markdown, in which nothing has a meaning, and which is no marker."""
+    plain = one_line(text, most).replace("`", "'").replace("<!--", "<!- -")
+    return f"`{plain or ' '}`"
 
 
 def codes(texts: Iterable[object], most: int = 5) -> str:

@@ -38,6 +38,7 @@ def remote_of(context: Context, github: Github) -> Remote:
         if not named:
             raise NotReady(f"[github] remote names {address!r}, which is no remote here; git remote -v lists them")
         address = named
+    address = _without_user(address)
     options = ["protocol.https.allow=always", "protocol.ssh.allow=always", "http.followRedirects=false"]
     options += ["transfer.fsckObjects=true", "push.recurseSubmodules=no", "fetch.recurseSubmodules=no"]
     if address.startswith("http://") and is_loopback(urlsplit(address).hostname or ""):
@@ -48,6 +49,15 @@ def remote_of(context: Context, github: Github) -> Remote:
         helper = _HELPER.replace("PATH", shlex.quote(str(github.token_file)))
         options += ["credential.helper=", f"credential.helper={helper}"]
     return Remote(replace(context.git, options=(*context.git.options, *options)), address)
+
+
+def _without_user(address: str) -> str:
+    """Return an address without the user and password that it may hold for HTTP, as those are the token's."""
+    scheme, found, rest = address.partition("://")
+    if not found or not scheme.startswith("http"):
+        return address
+    place, slash, path = rest.partition("/")
+    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
 
 
 def tip_of(remote: Remote, branch: str) -> str:

@@ -7,12 +7,13 @@ something was woven, or a webhook said that there is news.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from ...mail.errors import TeamMailError
+from ...personas.errors import ServiceError
 from ...personas.web.api import RateLimited
 from ..context import Context
 from ..errors import NoSuchRun, NotLeader
@@ -26,6 +27,7 @@ from .pulls import Taken
 from .taking import Wanted, answer, take
 
 _PATIENCE = 20.0  # seconds after an error that a person may mend
+_LONGEST = 3_600.0  # seconds after a limit; whatever it says, it is looked again
 _JOIN = 1.0  # seconds for the thread to end; what it leaves is done again
 _NEWS = frozenset({Kind.SPRINT_FINISHED, Kind.WEAVE_DONE})
 _STEP = 1.0  # seconds between two looks for what a webhook said
@@ -38,16 +40,18 @@ def look(context: Context, github: Github) -> Iterator[str]:
     """
     settings, human = github.settings, context.settings.team.human
     forge = read_forge(context.mailbox.projections, github.repo)
+    troubles = _Troubles()
     for number in unpublished(context, forge) if settings.publish == "pr" else ():
-        with suppress(NoSuchRun):
+        with troubles.kept(), suppress(NoSuchRun):
             done = publish(context, github, number)
             yield f"sprint {number}: pull request {done.number} {done.action}, {done.url}"
     for each in read_forge(context.mailbox.projections, github.repo).open:
-        heard = hear(context, github, each)
-        if heard.outcome:
-            yield f"pull request {each.number} of sprint {each.sprint} was {heard.outcome}"
-        if heard.mails:
-            yield f"pull request {each.number} of sprint {each.sprint}: {heard.mails} new for authors"
+        with troubles.kept():
+            heard = hear(context, github, each)
+            if heard.outcome:
+                yield f"pull request {each.number} of sprint {each.sprint} was {heard.outcome}"
+            if heard.mails:
+                yield f"pull request {each.number} of sprint {each.sprint}: {heard.mails} new for authors"
     for taken in take(context, github, Wanted(labels=settings.labels, as_tasks=not settings.to), human):
         if taken.is_refused:
             _refused(context, taken)
@@ -55,6 +59,24 @@ def look(context: Context, github: Github) -> Iterator[str]:
             yield f"{taken.kind} {taken.number} {taken.action}"
     if told := answer(context, github):
         yield f"told what became of it: {', '.join(map(str, told))}"
+    if troubles.first:
+        raise troubles.first
+
+
+class _Troubles:
+    """What hinders a part of a look, so that the other parts are done before it is raised."""
+
+    first: TeamMailError | None = None
+
+    @contextmanager
+    def kept(self) -> Generator[None]:
+        """Keep what is raised within, unless it is that the forge gives no answer, or takes no more calls."""
+        try:
+            yield
+        except TeamMailError as error:
+            if isinstance(error, ServiceError) and (not error.status or isinstance(error, RateLimited)):
+                raise
+            self.first = self.first or error
 
 
 def _refused(context: Context, taken: Taken) -> None:
@@ -148,7 +170,8 @@ class _Running:
             return 1.0
         except RateLimited as error:
             self._trouble(error)
-            return max(1.0, (error.until - self.context.clock.now()).total_seconds())
+            left = (error.until - self.context.clock.now()).total_seconds()
+            return min(max(1.0, left), _LONGEST)
         except (TeamMailError, OSError) as error:
             self._trouble(error)
             return min(_PATIENCE, poll)

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ...personas.web.urls import endpoint
 from .supervision import Table
-from .values import Branch, EndpointUrl, Limit, Name
+from .values import Branch, Limit, Name
 
 _PUBLIC = "https://api.github.com"
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
@@ -20,6 +21,10 @@ def _repo(name: str) -> str:
     if not _REPO.fullmatch(name) or name.endswith(("/.", "/..", ".git")):
         raise ValueError(f'is {name!r}, and must be the owner and the name of a repository: "octo/app"')
     return name
+
+
+def _api(url: str) -> str:
+    return endpoint(url, private=True)  # whether it may be is another key
 
 
 def _remote(place: str) -> str:
@@ -45,7 +50,7 @@ class GithubSettings(Table):
 
     repo: Annotated[str, AfterValidator(_repo)] | None = None
     token_file: Annotated[str, Field(min_length=1)] | None = None
-    api: EndpointUrl = _PUBLIC
+    api: Annotated[str, AfterValidator(_api)] = _PUBLIC
     remote: Annotated[str, AfterValidator(_remote)] | None = None
     network: Literal["public", "private"] = "public"
     base: Branch | None = None
@@ -63,6 +68,10 @@ class GithubSettings(Table):
             raise ValueError('says no token_file: write token_file = "../github.token", a file that holds a token')
         if not self.repo and (self.publish != "no" or self.labels):
             raise ValueError('says no repo: write repo = "octo/app", the owner and the name of the repository')
+        try:
+            endpoint(self.api, private=self.network == "private")
+        except ValueError as error:
+            raise ValueError(f'has an api that {error}; network = "private" allows it') from None
         return self
 
     @property

@@ -98,6 +98,29 @@ def test_a_limit_of_rate_is_waited_for_if_it_is_soon_over(server, api, clock):
     assert caught.value.until == clock.now() + timedelta(hours=1)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "9" * 400},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 30},
+        {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"},
+    ],
+)
+def test_a_limit_beyond_any_time_is_a_year(server, api, clock, headers):
+    server.answers = [(403, headers, {})]
+    with pytest.raises(RateLimited) as caught:
+        api.get("things")
+    assert caught.value.until == clock.now() + timedelta(days=366)
+
+
+def test_an_answer_nested_too_deeply_is_no_json(server, api):
+    server.answers = [(200, {}, b"[" * 200_000), (404, {}, b"[" * 200_000)]
+    with pytest.raises(ServiceError, match="not JSON"):
+        api.send("POST", "things")
+    with pytest.raises(ServiceError, match=r"404 to POST /api/things: \[\["):
+        api.send("POST", "things")
+
+
 def test_what_failed_is_read_again_and_never_written_again(server, api, clock):
     """A call that may have had its effect says so, and keeps the secret to itself."""
     server.answers = [(502, {}, b""), (0, {}, b""), (200, {}, {"ok": True})]

@@ -9,7 +9,10 @@ import pytest
 from team_mail.personas.errors import ServiceError
 from team_mail.scheduler.errors import BranchMoved, NoSuchRun
 from team_mail.scheduler.forge.facts import read_forge
+from team_mail.scheduler.forge.github import open_github
+from team_mail.scheduler.forge.report import fitted
 from team_mail.scheduler.forge.text import code
+from team_mail.scheduler.forge.transport import remote_of, tip_of
 from team_mail.scheduler.kinds import NeedKind
 from team_mail.scheduler.overview.overview import overview
 from team_mail.scheduler.sprint.decide import StartRequest
@@ -42,14 +45,23 @@ def test_one_pull_request_says_who_did_what_and_is_updated_in_its_place(team, fo
         landed = "taken" in (job.workspace / "poem.txt").read_text()
         team.replaced(8 if landed else 3, "taken by bob")(job)
 
-    sprint({"ann": team.replaced(3, "taken by ann"), "bob": bob}, GATE)
+    def ann(job):
+        team.replaced(3, "taken by ann")(job)
+        (job.workspace / "a|@octo").write_text("A cell ends there, and a marker here.\n")
+        (job.workspace / "<!-- team-mail end -->").write_text("\n")
+
+    sprint({"ann": ann, "bob": bob}, GATE)
     context = opened(tables=GATE)
     done = publish(context).published
     (pull,) = pulls(forge)
     assert (done.action, done.number, done.url) == ("opened", pull["number"], pull["html_url"])
     assert pull["head"]["sha"] == team.git("rev-parse", "team/sprint-1") == forge.repository.tip("team/sprint-1")
     assert pull["title"] in {"Sprint 1: ann, bob", "Sprint 1: bob, ann"}
-    for said in ("| `ann` | `poem.txt` |", "**Gates:** `tests` passes", "in `poem.txt`"):
+    for said in (
+        "| `ann` | `<!- - team-mail end -->`, `a\\|@octo`, `poem.txt` |",
+        "**Gates:** `tests` passes",
+        "in `poem.txt`",
+    ):
         assert said in pull["body"]
     head = context.mailbox.log.head()
 
@@ -206,6 +218,13 @@ def test_names_that_agents_chose_mention_nobody_and_close_nothing():
     assert code("\x1b[31m") == "`\\x1b[31m`"
 
 
+def test_a_text_that_is_too_long_for_the_forge_is_cut_where_it_is_oldest():
+    """By whole lines, so that no table is left open."""
+    assert fitted(["one\ntwo", "three\nfour"], 20) == ["one\ntwo", "three\nfour"]
+    assert fitted(["one\ntwo", "three\nfour"], 15) == ["one\n\nThe rest does not fit here.", "three\nfour"]
+    assert fitted(["one\ntwo", "three\nfour"], 10) == ["three\nfour"]
+
+
 def test_the_token_is_in_no_file_no_argument_and_no_message(team, forge, sprint, opened, tmp_path):
     """While git pushes with it, no process of the machine shows it; nor does what a server says that repeats it."""
     sprint({"ann": team.replaced(3, "taken by ann")})
@@ -224,3 +243,12 @@ def test_the_token_is_in_no_file_no_argument_and_no_message(team, forge, sprint,
     (team.folder.parent / "token").unlink()
     with pytest.raises(ServiceError, match=r"\[github\] token_file names .*, which cannot be read"):
         publish(context)
+
+
+def test_a_password_in_the_address_of_a_remote_is_not_used(team, forge, opened):
+    """Else it stood in arguments and messages; git speaks there with the token of the settings."""
+    team.git("remote", "add", "there", f"{forge.url.replace('//', '//me:hush@')}/octo/app.git")
+    context = opened('remote = "there"\n')
+    remote = remote_of(context, open_github(context))
+    assert remote.address == f"{forge.url}/octo/app.git"
+    assert tip_of(remote, "main") == team.git("rev-parse", "main")

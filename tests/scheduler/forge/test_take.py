@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from team_mail.mail.errors import UsageError
 from team_mail.mail.log.event import Draft
+from team_mail.personas.errors import ServiceError
 from team_mail.scheduler.claims.claims import Claims
 from team_mail.scheduler.forge.entering import entries
 from team_mail.scheduler.forge.taking import Wanted
@@ -106,6 +107,7 @@ def test_strangers_make_no_work_unless_a_person_says_so(team, forge, opened, for
     assert not [each for each in context.mailbox.log.read() if each.kind.startswith("github.")]
 
     assert taken(context, pulls=[1], anyone=True)[0] == [("pull request", 1, "taken", "")]
+    assert taken(context)[0] == [("pull request", 1, "unchanged", "")]
     forge.repository.push_to_pull(1, *fork(4, "and now something else"))
     (again,) = take(context, Wanted(), "you").taken
     assert (again.action, "--anyone" in again.why) == ("refused", True)
@@ -173,3 +175,21 @@ def test_whoever_is_killed_after_any_step_takes_and_tells_once(team, forge, open
     done = team.sprint({}, forge.settings("../token"))
     assert done.landed == ("pr-1",)
     assert len(team.git("log", "--format=%h", "main..team/sprint-1").split()) == 1
+
+
+def test_what_is_gone_or_locked_holds_up_nothing_else(forge, opened, fork):
+    """Neither an issue nor a pull request; it is not tried again and again."""
+    forge.repository.pulls_from(*fork(3, "by octo"), login="octo")
+    for title in ("Deleted", "Locked", "Dull"):
+        forge.repository.open_issue("octo", title)
+    context = opened('to = "ann"\n')
+    forge.repository.issues.pop(2)
+    with pytest.raises(ServiceError, match=r"404 .*: Not Found; look at the number"):
+        taken(context, issues=[2])
+    assert taken(context, pulls=[1])[0] == [("pull request", 1, "taken", "")]
+    forge.repository.pulls.pop(1)
+    forge.refuse("POST", "/issues/3/comments", 403, "Unable to create comment because issue is locked.")
+    done, answered = taken(context, issues=[3, 4])
+    assert [each[:3] for each in done] == [("issue", 3, "taken"), ("issue", 4, "taken"), ("pull request", 1, "refused")]
+    assert answered == [4]
+    assert taken(context)[1] == []

@@ -621,3 +621,12 @@ def test_a_tilde_is_the_home_folder(read):
     settings = read('[agents.x]\ncommand = ["x"]\nenv_file = "~/secrets"\n').settings
 
     assert settings.agents["x"].env_file == os.path.join(Path.home(), "secrets")  # noqa: PTH118
+
+
+def test_a_forge_in_a_private_network_is_reached_if_that_is_meant(read, refusal):
+    """By its address as well as by a name; never where no server of anybody's is."""
+    table = '[github]\nrepo = "octo/app"\ntoken_file = "t"\napi = "https://{}/api/v3"\n'
+    assert 'network = "private" allows it' in refusal(table.format("10.0.0.1"))
+    private = f'{table}network = "private"\n'
+    assert read(private.format("10.0.0.1")).settings.github.git_address == "https://10.0.0.1/octo/app.git"
+    assert "must lead to a public address" in refusal(private.format("169.254.169.254"))
