@@ -346,11 +346,15 @@ class Context:
         return troubles
 
     def base(self, branch: str | None = None) -> str:
-        """Return the commit that a new sprint starts from. Raises NotReady if there is no such branch."""
+        """Return the commit that a new sprint starts from. Raises NotReady if there is no such branch.
+
+        A tag may have the name of the branch, and git alone would take the tag.
+        """
         name = branch or self.settings.team.base
-        parsed = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        if parsed.returncode == 0:
-            return parsed.stdout.decode().strip()
+        for each in (f"refs/heads/{name}", name):
+            parsed = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{each}^{{commit}}")
+            if parsed.returncode == 0:
+                return parsed.stdout.decode().strip()
         branches = self.git.line("for-each-ref", "--count=5", "--format=%(refname:short)", "refs/heads").split("\n")
         known = f"there are {', '.join(branches)}" if branches != [""] else "commit something first"
         raise NotReady(f"no branch {name!r} to start from; {known}; set base in [team] of team.toml")

@@ -56,7 +56,7 @@ def standing(git: Git, sprint: Sprint) -> tuple[str, str | None]:
     if actual and _has(git, actual, expected) and actual not in {sprint.base, *sprint.commits}:
         return actual, None
     newest = _newest(git, sprint)
-    if _commit(git, expected) and actual in {None, sprint.base, *sprint.commits}:
+    if _commit(git, expected) and (actual is None or _is_behind(git, sprint, actual, expected)):
         ahead = newest if actual is None and newest and _has(git, newest, expected) else expected
         return ahead, actual or "0" * len(expected)
     where = f"is at {actual[:_SHORT]}, which does not contain" if actual else "is gone, and so is"
@@ -66,13 +66,20 @@ def standing(git: Git, sprint: Sprint) -> tuple[str, str | None]:
     raise BranchMoved(f"{why}, and {sprint.base_branch or sprint.base[:_SHORT]} is gone as well; {_given_up(sprint)}")
 
 
+def _is_behind(git: Git, sprint: Sprint, commit: str, tip: str) -> bool:
+    """Tell whether the branch of a sprint had a commit before `tip`, be it one that people put on top meanwhile."""
+    known = commit in {sprint.base, *sprint.commits}
+    return known or (_has(git, tip, commit) and not _has(git, sprint.base, commit))
+
+
 def _given_up(sprint: Sprint) -> str:
     return f"scheduler abandon {sprint.number} ends the sprint" if sprint.number else "team replay starts anew"
 
 
 def _newest(git: Git, sprint: Sprint) -> str | None:
-    """Return where the base branch is by now."""
-    return _commit(git, sprint.base_branch) if sprint.base_branch else None
+    """Return where the base branch is by now, which may also be a tag or a commit."""
+    name = sprint.base_branch
+    return _commit(git, f"refs/heads/{name}") or _commit(git, name) if name else None
 
 
 def _commit(git: Git, name: str) -> str | None:
@@ -101,7 +108,7 @@ def move(context: Context, sprint: Sprint, start: str, tip: str, reason: str) ->
     If a checkout that has the branch is in the way, it stays, and the human is told. Raises GitError.
     """
     actual = _commit(context.git, f"refs/heads/{sprint.branch}")
-    if actual is None or actual not in {start, sprint.base, *sprint.commits}:
+    if actual is None or not (actual == start or _is_behind(context.git, sprint, actual, start)):
         return actual == tip
     try:
         _move(context, sprint, actual, tip, reason)
@@ -222,7 +229,10 @@ def fast_forward_base(context: Context, state: State, number: int, commit: str |
         )
     old, new = _commit(context.git, f"refs/heads/{sprint.base_branch}"), commit or standing(context.git, sprint)[0]
     if old is None:
-        raise BranchMoved(f"{sprint.base_branch} is gone; nothing was changed")
+        name = sprint.base_branch
+        raise BranchMoved(
+            f"{name} is gone, so nothing was changed; to have it with what landed: git branch {name} {new[:_SHORT]}"
+        )
     if context.git.run("merge-base", "--is-ancestor", old, new).returncode:
         raise BranchMoved(
             f"{sprint.base_branch} has moved on since sprint {number} began, and cannot be fast-forwarded; "

@@ -276,7 +276,9 @@ def test_the_last_line_of_a_run_is_told_only_with_an_exit_code_that_nothing_expl
 
 
 def test_a_dirty_or_detached_checkout_is_reported_and_left_unchanged(project):
-    """A sprint starts from the branch; uncommitted changes are not part of it."""
+    """A sprint starts from the branch, though a tag has its name; uncommitted changes are not part of it."""
+    project.git("tag", "main")
+    project.git("commit", "--quiet", "--allow-empty", "-m", "Newer")
     project.git("switch", "--quiet", "--detach")
     (project.folder / "list.txt").write_text("mine\n")
     ended = project.run("scheduler", "sprint")
@@ -287,6 +289,7 @@ def test_a_dirty_or_detached_checkout_is_reported_and_left_unchanged(project):
     assert "scheduler: note: changes to 1 file are not committed, and so not part of the sprint\n" in ended.stderr
     assert (project.folder / "list.txt").read_text() == "mine\n"
     assert "mine" not in project.git("show", "team/sprint-1:list.txt")
+    assert "Newer" in project.git("log", "--format=%s", "team/sprint-1")
 
 
 def test_a_second_scheduler_is_refused(project):

@@ -80,12 +80,15 @@ def plain(tmp_path):
 
 
 def test_the_work_goes_on_from_what_is_there(line):
-    """Behind, deleted, ahead: the log's commit or what contains it; moved away or pruned: from the newest base."""
+    """Behind, deleted, ahead: the log's commit or what contains it; moved, pruned: from the newest base, no tag."""
     done, zeros = line.sprint(line.first, line.second), "0" * len(line.base)
     assert standing(line.git, done) == (line.second, None)
     for behind in (line.first, line.base):
         line.put(behind)
         assert standing(line.git, done) == (line.second, behind)
+    own = line.sprint(line.second)  # the first one is a person's, and its work tree was in the way of the second
+    line.put(line.first)
+    assert standing(line.git, own) == (line.second, line.first)
     line.put(None)
     line.prune()
     assert standing(line.git, done) == (line.second, zeros)
@@ -101,6 +104,7 @@ def test_the_work_goes_on_from_what_is_there(line):
     line.put(None)
     line.run("update-ref", "-d", "refs/team/sprint-1/tip")
     line.run("reset", "--quiet", "--hard", line.newer)
+    line.run("tag", "main", line.base)
     line.prune()
     with pytest.raises(BranchLost, match="is gone, and so is") as lost:
         standing(line.git, done)
@@ -108,6 +112,7 @@ def test_the_work_goes_on_from_what_is_there(line):
     line.run("checkout", "--quiet", "--orphan", "other")
     line.run("commit", "--quiet", "-m", "Other")
     line.run("branch", "-D", "main")
+    line.run("tag", "-d", "main")
     line.prune()
     with pytest.raises(BranchMoved, match="scheduler abandon 1") as moved:
         standing(line.git, done)
