@@ -197,9 +197,15 @@ def find_git(start: Path) -> Git:
 def move_checkout(checkout: Path, old: str, new: str) -> None:
     """Update the files of a checkout from commit `old` to `new`, with the user's own settings and filters.
 
-    Raises GitError if a local change is in the way; then no file was changed.
+    Raises GitError if a local change is in the way; then no file was changed. In a sparse checkout git itself writes
+    over untracked files, as `git merge` does, so it is asked first what would be in the way in one that is not.
     """
-    for words in (("update-index", "-q", "--refresh"), ("read-tree", "-m", "-u", old, new)):
+    move = ("-m", "-u", old, new)
+    for words in (
+        ("update-index", "-q", "--refresh"),
+        ("read-tree", "--dry-run", "--no-sparse-checkout", *move),
+        ("read-tree", *move),
+    ):
         ended = subprocess.run(["git", *words], cwd=checkout, env=users_environment(), capture_output=True, check=False)  # noqa: S603, S607
         if ended.returncode and words[0] == "read-tree":
             raise GitError(words, ended.returncode, ended.stderr)

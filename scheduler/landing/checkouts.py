@@ -15,6 +15,7 @@ from ...mail.log.disk import read_file
 from ...personas.errors import GitError
 from ...personas.git import Git, ask_checkout, move_checkout
 
+_LOCKED = 128  # git says no more where the index is locked; the command that moves the files does
 _UNDER_WAY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 
 
@@ -89,7 +90,7 @@ def _move_in(place: str, old: str, new: str, *, asked: bool) -> InTheWay | bool:
     there = False
     try:
         if not (why := _under_way(Path(place))):
-            ask_checkout(Path(place), "update-index", "-q", "--refresh", allowed=(0, 1))
+            ask_checkout(Path(place), "update-index", "-q", "--refresh", allowed=(0, 1, _LOCKED))
             there = not _differs(place, "diff-index", "--cached", new)
             if not asked and _differs(place, "diff-files"):
                 why = "files are changed there"

@@ -144,6 +144,11 @@ def untracked(line: Line, place: Path) -> None:
     (place / "second.txt").write_text("mine\n")
 
 
+def sparse(line: Line, place: Path) -> None:
+    git(place, "sparse-checkout", "set", "--cone")
+    untracked(line, place)
+
+
 def merging(line: Line, place: Path) -> None:
     git(place, "merge", "--quiet", "--no-commit", "--strategy=ours", line.newer)
 
@@ -158,7 +163,7 @@ def away(line: Line, place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "disturb", [changed, staged, untracked, merging, rebasing, away], ids=lambda each: each.__name__
+    "disturb", [changed, staged, untracked, sparse, merging, rebasing, away], ids=lambda each: each.__name__
 )
 def test_a_branch_is_not_moved_under_work_that_is_going_on(plain, disturb):
     """Neither the branch nor a file of the work tree."""
