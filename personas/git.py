@@ -208,7 +208,29 @@ def move_checkout(checkout: Path, old: str, new: str) -> None:
     ):
         ended = subprocess.run(["git", *words], cwd=checkout, env=users_environment(), capture_output=True, check=False)  # noqa: S603, S607
         if ended.returncode and words[0] == "read-tree":
+            if words[1:] == move:
+                with suppress(GitError, OSError):
+                    _put_back(checkout, old, new)
             raise GitError(words, ended.returncode, ended.stderr)
+
+
+def _put_back(checkout: Path, old: str, new: str) -> None:
+    """Put the files of `old` back after git stopped on the way to `new`, at a filter or a full disk.
+
+    Only a file that is gone, or has what git wrote, is put back; what somebody else wrote meanwhile stays.
+    """
+    rows = ask_checkout(checkout, "diff-tree", "-r", "-z", "--no-renames", old, new).split(b"\0")
+    written = {os.fsdecode(name): row.split()[3].decode() for row, name in zip(rows[::2], rows[1::2], strict=False)}
+    there = [name for name in written if os.path.lexists(checkout / name)]
+    plain = [name for name in there if "\n" not in name and (checkout / name).is_file()]
+    listed = os.fsencode("".join(f"{name}\n" for name in plain))
+    hashes = ask_checkout(checkout, "hash-object", "--stdin-paths", stdin=listed).decode().split()
+    same = {name for name, oid in zip(plain, hashes, strict=True) if written[name] == oid}
+    for name in same:
+        (checkout / name).unlink()
+    back = os.fsencode("".join(f"{name}\0" for name in written if name in same or name not in there))
+    argv, env = ("git", "checkout-index", "--force", "--quiet", "-z", "--stdin"), users_environment()
+    subprocess.run(argv, cwd=checkout, env=env, input=back, capture_output=True, check=False)  # noqa: S603
 
 
 def ask_checkout(checkout: Path, *words: str, stdin: bytes = b"", allowed: Collection[int] = (0,)) -> bytes:

@@ -150,6 +150,25 @@ def test_a_checkout_with_a_local_change_in_the_way_is_left_alone(project):
     assert (project / "file").read_text() == "mine\n"
 
 
+def test_a_checkout_is_put_back_if_git_stops_halfway(project):
+    """At a filter that fails: the files before it are the old ones again, and those that are new are gone."""
+    old = run(project, "rev-parse", "main")
+    (project / ".gitattributes").write_text("*.sealed filter=seal\n")
+    for name in ("a", "file", "z.sealed"):
+        (project / name).write_text("new\n")
+    run(project, "add", ".")
+    run(project, "commit", "--quiet", "-m", "Add")
+    new = run(project, "rev-parse", "main")
+    run(project, "reset", "--quiet", "--hard", old)
+    run(project, "config", "filter.seal.smudge", "false")
+    run(project, "config", "filter.seal.required", "true")
+
+    with pytest.raises(GitError, match="filter"):
+        move_checkout(project, old, new)
+
+    assert run(project, "status", "--porcelain") == ""
+
+
 def test_only_merge_drivers_are_taken_from_the_users_settings(project, tmp_path, monkeypatch):
     """A driver with quotes in its command arrives unchanged; other settings of the user do not apply."""
     settings = tmp_path / "gitconfig"
