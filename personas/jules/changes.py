@@ -133,6 +133,12 @@ def address_of(remote: str, home: Path) -> str:
         return remote if "/" in remote or ":" in remote else ""
 
 
+def _is_of_run(path: str) -> bool:
+    """Tell whether a path is in the folder of the run, is that itself, or stands in its place."""
+    parts, own = path.casefold().split("/"), RUN_FOLDER.split("/")  # some file systems know no case
+    return parts[: len(own)] == own[: len(parts)]
+
+
 class _Scratch:
     """A bare repository beside the clone that borrows its objects; indexes and what is fetched are here."""
 
@@ -221,7 +227,13 @@ class _Scratch:
         return git.line("write-tree")
 
     def lay(self, tree: str) -> None:
-        """Have the workspace hold the files of a tree; those that git does not track stay. Raises GitError."""
+        """Have the workspace hold the files of a tree; those that git does not track stay.
+
+        Raises ChangeRefused for a tree with files of the run itself, by which it would send mail, and GitError.
+        """
+        changed = self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", self.head, tree)
+        if own := next(filter(_is_of_run, changed.decode(errors="replace").split("\0")), ""):
+            raise ChangeRefused(f"the change has {line(own)[:80]}, and {RUN_FOLDER} belongs to the run")
         git = self._clone.using(index=self._folder / "laid", work_tree=self._workspace)  # its filters apply
         borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self._folder / "objects")}
         git = replace(git, settings={**git.settings, **borrowed})

@@ -26,6 +26,8 @@ _TRIES = 8  # of a request: about two minutes
 _SESSION = re.compile(r"(?:https://jules\.google\.com/sessions?/|sessions/)?([\w-]{1,200})/?", re.ASCII)
 _BURST = "could not get source"  # what Jules says of a create among too many others, as of a source it does not know
 _AGAIN = frozenset({429, 500, 502, 503, 504})
+_KEY = f"look at {VARIABLE}, which its settings page makes"
+_ADVICE = {401: _KEY, 403: _KEY}
 OK, NOT_FOUND = 200, 404
 Done = Callable[[], dict[str, Any] | None]
 
@@ -56,7 +58,7 @@ class JulesClient:
         self._clock, self._tries = clock or SystemClock(), tries
         self._api = JsonApi(
             checked_endpoint(url), lambda: {"X-Goog-Api-Key": key}, clock=self._clock, patience=0.0, pauses=(),
-            limit=limit, private=True, secret=lambda: key,
+            limit=limit, private=True, secret=lambda: key, advice=_ADVICE,
         )  # fmt: skip
 
     def create_session(

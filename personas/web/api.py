@@ -186,7 +186,8 @@ class JsonApi:
             where = self._blotted(line(place)[:_SAID])
             said = f"it has moved to {where}, and redirects are not followed: write its new address"
         why = f"{self.host} answered {got.status} to {what}{': ' + said if said else ''}"
-        why += f"; {self._advice[got.status]}" if got.status in self._advice else ""
+        if advice := self._advice.get(got.status):
+            why = f"{why.rstrip('.')}; {advice}"
         raise ServiceError(why, got.status, was_sent=got.status >= _BROKEN)
 
     def _json(self, address: str, got: Exchange) -> Any:

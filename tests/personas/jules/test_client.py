@@ -123,7 +123,7 @@ def test_the_key_is_in_no_error_and_goes_nowhere_else(jules):
         JulesClient(key, url=echo.url, tries=1).create_session("x", "", {"source": key})
     assert "Could not get source: ***" in str(refused.value)
     assert key not in str(refused.value)
-    with pytest.raises(ServiceError, match=r"answered 401 to GET .*authentication credentials"):
+    with pytest.raises(ServiceError, match=r"answered 401 to GET .*credentials; look at JULES_API_KEY"):
         JulesClient("wrong", url=jules.url).get_session("1")
     with pytest.raises(UsageError, match="must begin with https"):
         JulesClient(key, url="http://example.org/v1alpha")

@@ -168,6 +168,10 @@ def test_a_change_is_made_where_jules_made_it(scene):
     assert scene.record.over
 
 
+def new_file(name, mode="100644"):
+    return f"diff --git a/{name} b/{name}\nnew file mode {mode}\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+x\n"
+
+
 def answer(jules):
     """Approve and answer, as a person would."""
     for name in jules.sessions:
@@ -185,6 +189,8 @@ def answer(jules):
         (Play("x", base="1" * 40), 1, "untaken", "1111, which is not in this repository: fetch it (`git fetch"),
         (Play("x", base="HEAD"), 1, "untaken", "which is no id of a commit"),
         (Play("--- a/x\n+++ b/../../x\n@@ -0,0 +1 @@\n+y\n"), 1, "untaken", "does not apply"),
+        (Play(new_file(".team/Run/outbox/x.md")), 1, "untaken", "has .team/Run/outbox/x.md, and .team/run belongs to"),
+        (Play(new_file(".team", "120000")), 1, "untaken", "has .team, and .team/run belongs to the run"),
     ],
 )
 def test_each_end_is_an_outcome_of_its_own(scene, play, code, outcome, text):
