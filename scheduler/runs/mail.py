@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...mail.errors import TeamMailError
+from ...mail.mailbox import Mailbox
 from ...mail.message import Message
 from ...mail.render import whole
 from ...personas.running.folder import RunFolder
@@ -37,6 +38,7 @@ class RunMail:
         self._context = context
         self._mailbox = context.mailbox
         self._turn = threading.Lock()
+        self._known = _UnreadMail(context.mailbox)
         self._chosen: dict[str, list[str]] = {}  # by run
 
     def choose(self, launch: Launch, record: Callable[[Sequence[str]], object]) -> None:
@@ -59,7 +61,7 @@ class RunMail:
     def _unread(self, launch: Launch) -> list[str]:
         if launch.assignment is None:
             return [mail.id for mail in launch.mail]
-        rows = self._mailbox.unread([launch.persona])
+        rows = self._known.of(launch.persona)
         return [row["id"] for row in rows if row["sender"] != _WEAVER or self._is_about(row["id"], launch)]
 
     def _free(self, launch: Launch, mails: Sequence[str]) -> list[str]:
@@ -92,6 +94,28 @@ class RunMail:
     def _is_about(self, mail: str, launch: Launch) -> bool:
         payload: Any = self._mailbox.read(launch.persona, mail, peek=True).payload or {}
         return payload.get("run") in launch.runs
+
+
+class _UnreadMail:
+    """What personas have not read, which is asked for again only after an event of their mail. Threads may share it."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox, self._turn = mailbox, threading.Lock()
+        self._rows: dict[str, list[dict[str, Any]]] = {}  # by persona
+        self._seen = -1  # the last event that was looked at
+
+    def of(self, persona: str) -> list[dict[str, Any]]:
+        """Return the rows of `Mailbox.unread` of a persona."""
+        with self._turn:
+            if self._seen < 0:
+                self._seen = self._mailbox.log.head().seq
+            for event in self._mailbox.log.read(self._seen):
+                self._seen = event.seq
+                for name in (event.sender, *event.recipients) if event.kind.startswith("mail.") else ():
+                    self._rows.pop(name, None)
+            if persona not in self._rows:
+                self._rows[persona] = self._mailbox.unread([persona])
+            return self._rows[persona]
 
 
 def quiet_type(types: Sequence[str]) -> str:

@@ -117,6 +117,29 @@ def test_of_two_runs_that_choose_at_once_the_first_on_record_has_the_message(tea
     assert two.of(second) == ([mail] if nested else [])
 
 
+def test_a_run_is_given_what_is_unread_at_that_moment(team, monkeypatch):
+    """Whatever has happened to mail meanwhile, in any process; where nothing has, it is not asked for again."""
+    context, asked = team.context(), []
+    unread = context.mailbox.unread
+    monkeypatch.setattr(context.mailbox, "unread", lambda roster: asked.append(roster) or unread(roster))
+    mail, others = RunMail(context), team.context().mailbox
+
+    def given(name):
+        chosen = []
+        mail.choose(Launch("ann", "shell", 1, 0, "task", "", assignment=Assignment("d" * 32, name, "")), chosen.extend)
+        assert chosen == [row["id"] for row in others.unread(["ann"])]
+        return len(chosen)
+
+    assert [given("a"), given("b"), len(asked)] == [0, 0, 1]
+    seqs = [others.send(Letter(sender, ["ann"], "Look", "At this.")).seq for sender in ("you", "bob")]
+    others.send(Letter("you", ["bob"], "Not to her", "At all."))
+    assert [given("c"), given("d"), len(asked)] == [2, 2, 2]
+    others.read("ann", str(seqs[0]))
+    assert given("e") == 1
+    others.mark("ann", "trashed", [str(seqs[1])])
+    assert given("f") == 0
+
+
 def test_mail_of_a_run_whose_scheduler_is_gone_is_free(team):
     """Its process is not there, and its run's folder has no keeper."""
     context = team.context()
