@@ -53,13 +53,16 @@ class Branch:
 
         Where a folder may have moved to which somebody adds files, only git's merge says where these belong.
         """
-        if each.meets_moved_folder(self.tree):
+        met = each.meets_moved_folder(self.tree)
+        if met:
             ways = [way for way in ways if way == MERGE_TREE]
         elif self.tree.fits(each.changes):
             self._commit(each, self.tree.changed(each.changes), each.changes, "apply")
             return True
         for way in ways:
             changes = self.merging.changes(way, self.tree, each)
+            if changes is not None and met:
+                changes = each.moved_along(self.tree, changes)
             if changes is not None and self._sound(each, changes):
                 self._commit(each, self.tree.changed(changes), changes, way)
                 return True

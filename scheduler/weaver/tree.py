@@ -6,7 +6,8 @@ Folders are read as they are asked for, and each only once: a tree costs what is
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -51,6 +52,11 @@ class Tree:
         """Return the id of a folder, None if there is none."""
         entry = self._entry(path)
         return entry.oid if entry and entry.mode == FOLDER else None
+
+    def files_in(self, path: bytes) -> dict[bytes, Entry]:
+        """Return the files of a folder and those below it, by their paths from the top."""
+        folder = self.folder(path)
+        return self._within(path, folder) if folder else {}
 
     def fits(self, changes: Iterable[Change]) -> bool:
         """Tell whether the changes apply: old files are unchanged, and no file is where a new one needs a folder."""
@@ -194,10 +200,52 @@ class Applied:
             was and now and Tree(was, self.base.objects).lacks_files_of(Tree(now, tree.objects)) for was, now in both
         )
 
+    def moved_along(self, tree: Tree, changes: Sequence[Change]) -> Sequence[Change]:
+        """Return the changes of a merge with the tree, with no file left where a folder was that moved.
+
+        Git moves what is added to the folder itself, but not what is added only to folders below it. The new place is
+        where most of the folder's unchanged files are; without such a place, or with another file there, a file stays.
+        """
+        moved = {change.path: change for change in changes}
+        result = tree.changed(changes)
+        for place, side in self._gone_from(tree):
+            if result.folder(place) is None or (to := _destination(self.base, side, place)) is None:
+                continue
+            for path, entry in result.files_in(place).items():
+                new = to + path[len(place) :].removeprefix(b"" if to else b"/")
+                if self.base[path] is None and result.fits([Change(new, None, entry)]):
+                    moved[new] = Change(new, tree[new], entry)
+                    moved.pop(path, None)
+                    if old := tree[path]:
+                        moved[path] = Change(path, old, None)
+            result = tree.changed(moved.values())
+        return sorted(moved.values())
+
+    def _gone_from(self, tree: Tree) -> Iterator[tuple[bytes, Tree]]:
+        """Yield the folders of which one side left nothing while the other may have added files, the deepest first."""
+        theirs = Tree(self.tree, self.base.objects)
+        gone = [(place, tree) for place in self._extended if tree.folder(place) is None]
+        gone += [(place, theirs) for place in self._emptied if tree.folder(place)]
+        yield from sorted(gone, key=lambda pair: -pair[0].count(b"/"))
+
     @property
     def files(self) -> tuple[str, ...]:
         """The paths it changes, as text."""
         return tuple(text(change.path) for change in self.changes)
+
+
+def _destination(base: Tree, side: Tree, place: bytes) -> bytes | None:
+    """Return where most of a folder's files are on a side, by their names and contents; None if that is not certain."""
+    fresh: dict[Entry, list[bytes]] = {}
+    for change in base.changes_to(side):
+        if change.old is None and change.new:
+            fresh.setdefault(change.new, []).append(change.path)
+    votes = Counter[bytes]()
+    for path, entry in base.files_in(place).items():
+        name = path[len(place) :]
+        votes.update({new[: -len(name)] for new in fresh.get(entry, ()) if (b"/" + new).endswith(name)})
+    first, *rest = votes.most_common(2) or [(b"", 0)]
+    return first[0] if first[1] and not (rest and rest[0][1] == first[1]) else None
 
 
 def read_tree(objects: Objects, commit: str) -> Tree:

@@ -459,6 +459,38 @@ HOUSE = {f"old/{name}.txt": lines((1, name)) for name in "abc"} | {"old/sub/d.tx
 
 
 @pytest.mark.parametrize("first", ["mover", "adder"])
+@pytest.mark.parametrize("to", ["new/place", ""])
+def test_a_new_folder_in_a_folder_that_moves_goes_with_it(tmp_path, first, to):
+    """Git itself would leave it: it looks for no folder to which no file is added itself."""
+    base = {f"old/{name}.txt": lines((1, name)) for name in "abc"} | {"top.txt": "top\n"}
+    project = Project(tmp_path / "project", base)
+    names = {name: f"{to}/{name.removeprefix('old/')}".removeprefix("/") for name in base if name != "top.txt"}
+    edits = {
+        "mover": dict.fromkeys(names) | {new: base[old] for old, new in names.items() if old != "old/a.txt"},
+        "adder": {"old/more/deep/g.txt": "g\n", "old/more/h.txt": "h\n"},
+    }
+    order = [first, *(edits.keys() - {first})]
+
+    woven = weave(project.git, project.base, [project.submission(name, edits[name]) for name in order])
+
+    assert personas(woven.landed) == order
+    left = {new for old, new in names.items() if old != "old/a.txt"}
+    more = {f"{to}/more/{name}".removeprefix("/") for name in ("deep/g.txt", "h.txt")}
+    assert {*project.git.line("ls-tree", "-r", "--name-only", woven.tip).split()} == {"top.txt"} | left | more
+
+
+def test_a_new_folder_stays_where_nobody_can_tell_whether_its_folder_moved(tmp_path):
+    """It was deleted, or went to two places alike."""
+    base = {"old/a.txt": HOUSE["old/a.txt"], "old/b.txt": HOUSE["old/b.txt"]}
+    for number, mover in enumerate(({}, {"p/a.txt": base["old/a.txt"], "q/b.txt": base["old/b.txt"]})):
+        project = Project(tmp_path / str(number), base | {"top.txt": "top\n"})
+        edits = {"mover": dict.fromkeys(base) | mover, "adder": {"old/more/g.txt": "g\n"}}
+        woven = weave(project.git, project.base, [project.submission(name, edits[name]) for name in edits])
+        names = project.git.line("ls-tree", "-r", "--name-only", woven.tip).split()
+        assert names == sorted([*mover, "old/more/g.txt", "top.txt"])
+
+
+@pytest.mark.parametrize("first", ["mover", "adder"])
 def test_a_file_that_is_added_to_a_folder_that_moves_goes_with_it(tmp_path, first):
     """Whoever lands first, nothing is left in the dead folder, nor is anything else deleted."""
     project = Project(tmp_path / "project", HOUSE)
