@@ -214,7 +214,7 @@ class Github:
 def open_github(context: Context) -> Github:
     """Return the repository that `[github]` names. Raises NotReady if the settings name none."""
     if not context.settings.github.repo:
-        raise NotReady('no repository: write [github] with repo = "octo/app" and token_file into .team/team.toml')
+        raise NotReady('no forge is set up: add [github] with repo = "octo/app" and token_file to .team/team.toml')
     return Github(context.settings.github, context.home, context.clock)
 
 

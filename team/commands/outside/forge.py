@@ -18,7 +18,7 @@ def publish(
     number: Annotated[int | None, typer.Argument(help="The sprint's number; by default the last.", min=1)] = None,
     as_json: option.Json = False,
 ) -> None:
-    """Push a sprint's branch, open or update its pull request, and tell the authors what is said of it there."""
+    """Push a sprint's branch, open or update its pull request, and mail what reviewers say to the authors."""
     from ....mail import render
     from ... import session
     from ...api.outside import forge
@@ -43,7 +43,7 @@ def take(
     anyone: Annotated[bool, typer.Option("--anyone", help="Take those of strangers, too.")] = False,
     as_json: option.Json = False,
 ) -> None:
-    """Take issues and pull requests as work, and what was pushed to those; tell them what became of it."""
+    """Take issues and pull requests as work, look for new pushes, and comment below each what became of it."""
     from ....mail import render
     from ....scheduler.forge.taking import Wanted
     from ... import session
