@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .urls import is_loopback, refusal
 
@@ -81,16 +81,8 @@ def exchange(  # noqa: PLR0917 - a request has these parts
         private: Whether the host may have addresses of a private network.
     """
     parts, until = urlsplit(url), time.monotonic() + limit
-    host, secure = parts.hostname or "", parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
     target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    try:
-        addresses = _checked(host, resolver(host, port), private=private)
-        connection = _Connection(host, port, addresses, until, tls=_tls() if secure else None)
-    except ssl.SSLError as error:
-        raise Refused(f"TLS could not be set up: {error.reason or error}") from error
-    except OSError as error:
-        raise Refused(f"{host} has no address: {error.strerror or error}") from error
+    connection = _connection_to(parts, until, resolver, private=private)
     with connection.limited() as was_cut:
         try:
             connection.request(method, target, body, {"Host": parts.netloc, "Connection": "close", **headers})
@@ -101,6 +93,19 @@ def exchange(  # noqa: PLR0917 - a request has these parts
             late = was_cut() or isinstance(error, TimeoutError)
             why = f"no answer within {limit:g} s" if late else _reason(error)
             raise Refused(why, was_sent=connection.has_met) from error
+
+
+def _connection_to(parts: SplitResult, until: float, resolver: Resolve, *, private: bool) -> _Connection:
+    """Return a connection, which is not open yet, to a checked address of a URL's host. Raises Refused."""
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    try:
+        addresses = _checked(host, resolver(host, port), private=private)
+        return _Connection(host, port, addresses, until, tls=_tls() if secure else None)
+    except ssl.SSLError as error:
+        raise Refused(f"TLS could not be set up: {error.reason or error}") from error
+    except OSError as error:
+        raise Refused(f"{host} has no address: {error.strerror or error}") from error
 
 
 def _checked(host: str, addresses: Sequence[str], *, private: bool) -> Sequence[str]:
