@@ -58,9 +58,15 @@ def silent(peer):
 
 
 def say(text):
+    """Answer once the whole request is read: a close before that is a reset for the other side, and no answer."""
+
     def serve(peer):
-        with peer:
-            peer.recv(1 << 16)
+        with peer, peer.makefile("rb") as request:
+            length = 0
+            is_http = request.peek(1)[:1].isalpha()  # and not the beginning of TLS
+            while is_http and (row := request.readline().lower()).strip():
+                length = int(row.partition(b":")[2]) if row.startswith(b"content-length:") else length
+            request.read(length)
             peer.sendall(text)
 
     return serve
