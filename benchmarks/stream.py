@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.command import CommandAgent
-from team_mail.personas.agents.stream import read_stream
+from team_mail.personas.streams.stream import read_stream
 
 MEGABYTE = 1_000_000
 PIECE = 1 << 16

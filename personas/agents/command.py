@@ -24,9 +24,9 @@ from ..running.folder import STARTUP
 from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
 from ..spending.usage import UNKNOWN, whole
+from ..streams.stream import read_stream
 from .result import FILE, is_written, log_of, output_of
 from .sandbox import Sandbox
-from .stream import read_stream
 from .verdict import BadExit, failed, verdict
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port", "timeout")

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, cast
 from ...mail.render import line
 from ..errors import BadOutput
 from ..running.folder import RunFolder
+from ..streams.stream import MAX_LOG, read_stream
 from ..value import masked, read_value
-from .stream import MAX_LOG, read_stream
 
 FILE = "output.json"  # in `.team/run` of the workspace; TEAM_OUTPUT names it to the agent
 MAX_OUTPUT = 1 << 20  # bytes

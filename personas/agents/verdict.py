@@ -12,7 +12,7 @@ from typing import Literal
 
 from ..agent import Outcome
 from ..kinds import OutcomeStatus
-from .transcript import Transcript, headline
+from ..streams.transcript import Transcript, headline
 
 BadExit = Literal["failed", "ok"]
 _LAST_WORDS = 200  # characters

@@ -22,6 +22,7 @@ from ...mail.errors import TeamMailError
 from ..errors import ServiceError
 from ..running.folder import RunFolder
 from ..running.process import read_report
+from ..streams.printer import Printer
 from .changes import ChangeRefused, Clone, Start, address_of
 from .client import NOT_FOUND, JulesClient
 from .letters import Letters, Reply, given_mail
@@ -39,7 +40,7 @@ from .session import (
     read_activity,
     read_session,
 )
-from .stream import Stream
+from .stream import print_activity
 
 TRIES = 12  # of a request: about four minutes, as a run is long
 _SAID = {"agentMessaged", "userMessaged", "planApproved"}  # kinds of activity
@@ -96,7 +97,7 @@ class Player:
     place: Place
     prompt: str
     secrets: tuple[str, ...] = ()
-    stream: Stream = field(default_factory=Stream)
+    printer: Printer = field(default_factory=Printer)
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
@@ -108,7 +109,7 @@ class Player:
             record = self._found() or self._created()
             return _Following(self, record).follow()
         except TeamMailError as error:
-            self.stream.end("", str(error), failed=True)
+            self.printer.end(str(error), failed=True)
             return 1
 
     # -- the session
@@ -132,7 +133,7 @@ class Player:
         reported = record.run != self.place.run and has_ended(self.place.home / "runs" / record.run)
         age = record.age(self.clock.now())
         if not goes_on(record, session, age, self.orders.patience, reported=reported):
-            self.stream.stand(f"{session.shown}; it is over for this work, or was given up")
+            self.printer.stand(f"{session.shown}; it is over for this work, or was given up")
             return None
         return self.records.write(replace(record, run=self.place.run, over=False))
 
@@ -188,18 +189,18 @@ class _Following:
     def __init__(self, player: Player, record: Record) -> None:
         place, orders = player.place, player.orders
         self._player, self._record, self._client = player, record, player.client
-        self._stream, self._orders = player.stream, orders
+        self._printer, self._orders = player.printer, orders
         self._letters = Letters(place.workspace, place.persona, orders.whom, record.session, record.url, player.secrets)
         self._seen: dict[str, Activity] = {}
         self._said: list[Activity] = []  # what Jules said last, of which the next look tells whether it asks
 
     def follow(self) -> int:
         """Follow the session; return the exit code of the run."""
-        self._stream.begin(self._record.session)
+        self._printer.begin(self._record.session)
         while True:
             session = read_session(self._client.get_session(self._record.session))
             news = self._news()
-            self._stream.stand(session.shown)
+            self._printer.stand(session.shown)
             self._pass_on(session, news)
             if session.is_over:
                 return self._concluded(session)
@@ -212,7 +213,7 @@ class _Following:
         news = [each for each in activities if each.id not in self._seen]
         for activity in news:
             self._seen[activity.id] = activity
-            self._stream.activity(activity)
+            print_activity(activity, self._printer)
         return news
 
     def _pass_on(self, session: Session, news: list[Activity]) -> None:
@@ -311,8 +312,8 @@ class _Following:
         self._told(session, outcome, base)
         self._player.records.write(replace(self._record, over=over))
         if over and self._record.start and (why := self._player.clone.withdraw(self._record.start[0])):
-            self._stream.stand(why)
-        self._stream.end(session.id, text, failed=failed)
+            self._printer.stand(why)
+        self._printer.end(text, failed=failed)
         return int(failed)
 
     def _told(self, session: Session, outcome: str, base: str) -> None:
@@ -348,16 +349,16 @@ def _read_words(words: Sequence[str]) -> argparse.Namespace:
 
 def main() -> int:
     """Play the run that the command line and the environment describe; return its exit code."""
-    given, stream = _read_words(sys.argv[1:]), Stream()
+    given, printer = _read_words(sys.argv[1:]), Printer()
     orders, key = Orders(**json.loads(given.orders)), os.environ.pop(VARIABLE, "")  # git, which it starts, needs none
     orders = replace(orders, patience=max(orders.patience, given.timeout))  # of a persona, which may have longer
     try:
         client = JulesClient(key, url=orders.url, tries=TRIES)
         prompt = given.prompt.read_text(errors="replace")
     except (TeamMailError, OSError) as error:
-        stream.end("", str(error), failed=True)
+        printer.end(str(error), failed=True)
         return 1
-    return Player(client, orders, place_of(os.environ, given.sprint), prompt, (key,), stream).play()
+    return Player(client, orders, place_of(os.environ, given.sprint), prompt, (key,), printer).play()
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...mail.log.blobs import BlobMissing, Blobs
-from ...personas.agents.stream import read_stream
 from ...personas.spending.usage import usage_of
+from ...personas.streams.stream import read_stream
 from ..kinds import DispatchStatus, TaskStatus
 from ..payload import held
 from ..state.dispatches import DispatchState

@@ -17,7 +17,6 @@ from ...mail.render import line
 from ...personas.agent import Agent, Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
-from ...personas.agents.stream import read_stream
 from ...personas.agents.verdict import with_last_words
 from ...personas.errors import GitError, RunCut
 from ...personas.kinds import OutcomeStatus
@@ -30,6 +29,7 @@ from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
 from ...personas.spending.throttle import throttled
 from ...personas.spending.usage import UNKNOWN, Usage, whole
+from ...personas.streams.stream import read_stream
 from ...personas.workspace import Captured, Workspace
 from ..claims.barring import of_others
 from ..context import Context

@@ -10,9 +10,9 @@ from typing import Any
 from ...mail.errors import TeamMailError, UnknownMessage, UsageError
 from ...mail.message import Message
 from ...personas.agents.result import log_of
-from ...personas.agents.stream import read_stream
-from ...personas.agents.transcript import Transcript
 from ...personas.spending.usage import UNKNOWN, Usage
+from ...personas.streams.stream import read_stream
+from ...personas.streams.transcript import Transcript
 from ...scheduler.context import Context
 from ...scheduler.dispatch.output import index
 from ...scheduler.dispatch.output import trace as task_document

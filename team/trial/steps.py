@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from ...mail.render import line
 from ...personas.agents.presets.preset import STEPS, Preset
-from ...personas.agents.transcript import Transcript
 from ...personas.kinds import OutcomeStatus
+from ...personas.streams.transcript import Transcript
 from .scene import KEPT, NOTE, OTHERS, POEM, TRIED
 
 WHAT = {

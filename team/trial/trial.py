@@ -16,9 +16,9 @@ from typing import Any
 from ...mail.kinds import MailKind
 from ...mail.log.event import Event
 from ...personas.agents.presets.preset import Preset
-from ...personas.agents.stream import read_stream
 from ...personas.setup.trees import remove_tree
 from ...personas.spending.usage import Usage, usage_of
+from ...personas.streams.stream import read_stream
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady, Stopped
 from ...scheduler.kinds import Kind

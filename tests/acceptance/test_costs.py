@@ -15,7 +15,7 @@ from .test_scheduler import CLEAN, Project, project
 
 __all__ = ["project"]
 
-RECORDED = Path(__file__).parent.parent / "personas" / "agents" / "recorded"
+RECORDED = Path(__file__).parent.parent / "personas" / "streams" / "recorded"
 PLAY = "cat > /dev/null; sed -i 's/^{persona} .*/{persona} was here/' list.txt; cat %s/%s.jsonl"
 PRICES = "[prices.fake]\ninput = 2\ncached = 1\noutput = 10\n"
 IN_BATCHES = ("--set", "sprint.rolling=never")  # a tick waits for its runs then

@@ -27,7 +27,7 @@ sed -i "s/^$TEAM_PERSONA .*/$TEAM_PERSONA was here/" list.txt
 """
 
 
-STREAM = Path(__file__).parent.parent / "personas" / "agents" / "recorded" / "claude.jsonl"
+STREAM = Path(__file__).parent.parent / "personas" / "streams" / "recorded" / "claude.jsonl"
 
 
 class Place(Project):

@@ -10,7 +10,7 @@ from .test_scheduler import EDIT, NAMES, Project, project
 
 __all__ = ["project"]
 
-RECORDED = Path(__file__).parent.parent / "personas" / "agents" / "recorded"
+RECORDED = Path(__file__).parent.parent / "personas" / "streams" / "recorded"
 REFUSED = 'cat > /dev/null; echo "API Error: 429 usage limit reached, try again in 3 hours" >&2; exit 1'
 
 

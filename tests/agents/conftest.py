@@ -17,7 +17,7 @@ import pytest
 from .clis import CLIS, FOLDER, INSTALLED, ROOT, Cli
 from .model import Model
 
-STREAMS = ROOT / "tests" / "personas" / "agents" / "streams"
+STREAMS = ROOT / "tests" / "personas" / "streams" / "printed"
 WORK = FOLDER / "work"  # not below /tmp, where a sandbox may let an agent write
 POEM = "one\ntwo\nthree\n"
 

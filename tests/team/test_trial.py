@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from team_mail.personas.agent import Outcome
 from team_mail.personas.agents.presets.preset import preset
-from team_mail.personas.agents.stream import read_stream
 from team_mail.personas.agents.verdict import verdict, with_last_words
 from team_mail.personas.kinds import OutcomeStatus
+from team_mail.personas.streams.stream import read_stream
 from team_mail.team.trial.scene import KEPT, NOTE, OTHERS, TRIED
 from team_mail.team.trial.steps import RunFacts, steps
 
@@ -31,7 +31,7 @@ SETTLE = "sed -i -e '/^||||||| /,/^=======$/d;/^<<<<<<< /d;/^>>>>>>> /d' poem.tx
 WRITE = "mkdir -p trial\ncat .team/run/attachments/*/word.txt > trial/word.txt\n"
 SEND = 'team-mail send --to bob -s "The word" -b "$(cat .team/run/attachments/*/word.txt)"\n'
 SAY = 'echo "All four things are done."\n'
-STREAMS = Path(__file__).parent.parent / "personas" / "agents" / "streams"  # made by RECORD=1 make agents
+STREAMS = Path(__file__).parent.parent / "personas" / "streams" / "printed"  # made by RECORD=1 make agents
 STEPS = ["write", "send", "read", "settle", "end"]
 
 
@@ -107,7 +107,7 @@ def test_an_agent_that_is_denied_its_tools_is_told_which_to_allow(team):
 def test_money_that_an_agent_does_not_tell_is_estimated_by_the_prices_of_its_model(team):
     """Those of the team count, and it is said that nobody told it."""
     prices = "[prices.fake]\ninput = 2\ncached = 1\noutput = 10\n"
-    stream = Path(__file__).parent.parent / "personas" / "agents" / "recorded" / "qwen.jsonl"
+    stream = Path(__file__).parent.parent / "personas" / "streams" / "recorded" / "qwen.jsonl"
     _, trial = team(SETTLE + WRITE + SEND + f"cat {stream}\n", table=prices)
 
     cost = (2 * 600 + 2400 + 10 * 150) / 1e6

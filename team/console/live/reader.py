@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ....personas.agents.stream import Hearer, Listener
 from ....personas.running.tail import Tail
+from ....personas.streams.stream import Hearer, Listener
 from ..wire.words import Words
 
 _MOST = 8  # readings of one file, at one look

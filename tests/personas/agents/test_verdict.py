@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from team_mail.personas.agent import Outcome
-from team_mail.personas.agents.transcript import Transcript
 from team_mail.personas.agents.verdict import verdict
+from team_mail.personas.streams.transcript import Transcript
 
 SUCCESS = Transcript("Done.", known=True, finished=True)
 REFUSED = Transcript("", failed="429 Too Many Requests", known=True, finished=True)

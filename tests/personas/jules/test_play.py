@@ -13,16 +13,16 @@ import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.mail.open import open_mailbox
-from team_mail.personas.agents.stream import read_stream
 from team_mail.personas.jules.client import JulesClient
 from team_mail.personas.jules.fake import FakeJules, Play
 from team_mail.personas.jules.orders import Orders
 from team_mail.personas.jules.play import Place, Player, goes_on
 from team_mail.personas.jules.record import SENT, Record, Records
 from team_mail.personas.jules.session import read_session
-from team_mail.personas.jules.stream import Stream
 from team_mail.personas.running.folder import MERGED, RunFolder
 from team_mail.personas.running.mail_process import MailProcess
+from team_mail.personas.streams.printer import Printer
+from team_mail.personas.streams.stream import read_stream
 from team_mail.personas.web.api import JsonApi
 
 from ...samples import each_once
@@ -87,7 +87,7 @@ class Scene:
         client = JulesClient(jules.key, url=jules.url, tries=tries, clock=clock)
         place = Place("ann", "sprints", "sprint 1", run or f"run{self.runs}", workspace, self.home)
         whole = Orders("sources/github/acme/shop", "main", "you", url=jules.url, remote="")
-        return Player(client, replace(whole, **orders), place, "Mind it.", (KEY,), Stream(io.StringIO()), clock)
+        return Player(client, replace(whole, **orders), place, "Mind it.", (KEY,), Printer(io.StringIO()), clock)
 
     @property
     def record(self):
@@ -107,7 +107,7 @@ def scene(scene_of_all, tmp_path):
 
 
 def transcript(player):
-    return read_stream(player.stream.out.getvalue().encode())
+    return read_stream(player.printer.out.getvalue().encode())
 
 
 def result(player):
@@ -334,7 +334,7 @@ def test_a_session_that_is_stuck_is_given_up_for_another(scene):
         assert player.play() == 0
         assert scene.record.earlier == (next(iter(jules.sessions)),)
     assert len(jules.sessions) == 2
-    assert "is IN_PROGRESS: https://jules.google.com/session/" in player.stream.out.getvalue()
+    assert "is IN_PROGRESS: https://jules.google.com/session/" in player.printer.out.getvalue()
 
 
 def test_a_pull_request_and_a_base_that_is_not_here_are_fetched(scene, tmp_path):

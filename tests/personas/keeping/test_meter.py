@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from team_mail.personas.agents.stream import read_stream
 from team_mail.personas.keeping.events import Events
 from team_mail.personas.keeping.meter import Meter
 from team_mail.personas.spending.usage import Usage, usage_of
+from team_mail.personas.streams.stream import read_stream
 
 from ...samples import STORM, examples
 
-RECORDED = Path(__file__).parent.parent / "agents" / "recorded"
+RECORDED = Path(__file__).parent.parent / "streams" / "recorded"
 # Three answers, each of 1,000 tokens given, 800 of them from the cache, and 50 written; Copilot tells no tokens.
 TOLD = {
     "claude": Usage(3000, 2400, 150, 0.00588, model="claude-opus-5-5", session="4a0a7f4e-86d4-40ae-aac8-52202229797e"),

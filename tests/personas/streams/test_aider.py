@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.personas.agents.command import CommandAgent
-from team_mail.personas.agents.stream import read_stream
 from team_mail.personas.keeping.events import Events
 from team_mail.personas.spending.throttle import throttled
 from team_mail.personas.spending.usage import Usage, usage_of
+from team_mail.personas.streams.stream import read_stream
 
-STREAMS = Path(__file__).parent / "streams"
+STREAMS = Path(__file__).parent / "printed"
 START = "Aider v0.86.2\nModel: openai/fake with diff edit format\nRepo-map: using 1024 tokens, auto refresh\n\n"
 FAILED = "litellm.RateLimitError: RateLimitError: OpenAIException - usage limit reached, \nresets at 18:00\n"
 ROWS = [

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from team_mail.personas.agents.stream import MAX_LOG, Hearer, Listener, ToolCall, Transcript, read_stream
-from team_mail.personas.agents.stream_formats import HANDLERS
-from team_mail.personas.agents.transcript import MAX_CALLS, MAX_VALUE
 from team_mail.personas.spending.usage import Usage
+from team_mail.personas.streams.formats import HANDLERS
+from team_mail.personas.streams.stream import MAX_LOG, Hearer, Listener, ToolCall, Transcript, read_stream
+from team_mail.personas.streams.transcript import MAX_CALLS, MAX_VALUE
 
 from ...samples import examples
 

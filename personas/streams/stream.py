@@ -14,7 +14,7 @@ from ..keeping.events import events_in, is_known, stage
 from ..keeping.meter import Meter
 from ..spending.usage import UNKNOWN, usage_of
 from .aider import START, read_aider
-from .stream_formats import HANDLERS
+from .formats import HANDLERS
 from .transcript import Hearer, ToolCall, Transcript, TranscriptBuilder, headline
 
 __all__ = ["Hearer", "Listener", "ToolCall", "Transcript", "read_stream"]

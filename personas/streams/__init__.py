@@ -1,0 +1,1 @@
+"""What agents print: formats, readers, and the printer of our own."""
