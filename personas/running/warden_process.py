@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..agent import Job, MailCommand
+from ..keeping.words import ROOM
 from .folder import STEPS
 from .sweep import resume_warden
 
@@ -52,7 +53,7 @@ class WardenProcess:
         self._socket = ours
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-S", str(START), "warden"],
+                [sys.executable, "-I", "-S", str(START), "warden", " " * ROOM],
                 stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_loader(), cwd="/",
                 start_new_session=True,
             )  # fmt: skip
