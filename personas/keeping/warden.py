@@ -286,8 +286,8 @@ def become_keeper(argv: "list[str]", env: "dict[str, str]", given: "dict[int, in
             if int(name) > LOCK:
                 close(int(name))
         keep()
-    except BaseException:  # noqa: BLE001 - what it prints is told as an error, as of any keeper
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - what it prints is told as an error, as of any keeper
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         os._exit(127)
 

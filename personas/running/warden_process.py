@@ -156,10 +156,16 @@ os.register_at_fork(after_in_child=_lease.reset)
 
 
 @contextmanager
-def leased() -> Generator[None]:
-    """Keep the warden of this process between runs; it is started when the first run needs it."""
+def leased(*, needed: bool = False) -> Generator[None]:
+    """Keep the warden of this process between runs; it is started when the first run needs it, or now if `needed`.
+
+    To start it takes as long as to make the first run's workspace, which can be done meanwhile.
+    """
     with _lease.turn:
         _lease.holders += 1
+        if needed:
+            with suppress(OSError):  # then the first run tells why
+                _lease.started()
     try:
         yield
     finally:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 from team_mail.personas.capture.trust import attributes_below
 from team_mail.personas.capture.user_settings import users_settings
 from team_mail.personas.errors import FilterFailed
 from team_mail.personas.workspace import Mirror, Workspace
+
+from ...waiting import until_old
 
 WHO = {f"GIT_{who}_{what}": "bob@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 CRYPT = '[filter "crypt"]\n\tclean = sed s/key/CIPHER/\n\tsmudge = sed s/CIPHER/key/\n\trequired = true\n'
@@ -239,19 +240,13 @@ class Asked:
         return len(self.file.read_text()) if self.file.exists() else 0
 
 
-def grown_old(*files) -> None:
-    """Wait until files are as old as those are whose next change is told by their times."""
-    while any(time.time() - file.stat().st_ctime < 0.15 for file in files):
-        os.sched_yield()
-
-
 def test_settings_are_read_again_once_any_file_of_them_has_changed(user, tmp_path, monkeypatch):
     """The user's, the repository's, one that is included, and one that only would be; and at no other time."""
     asked, source = Asked(tmp_path, monkeypatch), user.folder / ".git"
     included, missing = tmp_path / "included", tmp_path / "missing"
     included.write_text("[core]\n\teol = crlf\n")
     user.settings.write_text(f"[include]\n\tpath = {included}\n\tpath = missing\n")
-    grown_old(included, user.settings, source / "config")
+    until_old(included, user.settings, source / "config")
 
     assert dict(users_settings(source))["core.eol"] == "crlf"
     assert users_settings(source) is users_settings(source)
@@ -282,7 +277,7 @@ def test_settings_that_depend_on_the_branch_are_read_each_time(user, tmp_path, m
     """What is checked out changes no file of the settings."""
     (tmp_path / "on-main").write_text("[user]\n\tname = Ann\n")
     user.settings.write_text(f'[includeIf "onbranch:main"]\n\tpath = {tmp_path / "on-main"}\n')
-    grown_old(user.settings, tmp_path / "on-main", user.folder / ".git/config")
+    until_old(user.settings, tmp_path / "on-main", user.folder / ".git/config")
 
     assert dict(users_settings(user.folder / ".git"))["user.name"] == "Ann"
     user.git("symbolic-ref", "HEAD", "refs/heads/other")
