@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ...mail.clock import Clock, SystemClock
+from ...mail.errors import TeamMailError
 from ...personas.errors import ServiceError
-from ...personas.web.api import JsonApi
+from ...personas.web.api import JsonApi, RateLimited
 from ...personas.web.cache import FolderCache
 from ...personas.web.exchange import Resolve, resolve
 from ...personas.web.secret import read_token
@@ -209,6 +211,27 @@ class Github:
             return self._api.send(method, self._path(rest), value)
         finally:
             self._last = self._clock.monotonic()
+
+
+class Troubles:
+    """What hinders a part of what is done at the forge, so that the other parts are done before it is raised."""
+
+    first: TeamMailError | None = None
+
+    @contextmanager
+    def kept(self) -> Generator[None]:
+        """Keep what is raised within, unless it is that the forge gives no answer, or takes no more calls."""
+        try:
+            yield
+        except TeamMailError as error:
+            if isinstance(error, ServiceError) and (not error.status or isinstance(error, RateLimited)):
+                raise
+            self.first = self.first or error
+
+    def end(self) -> None:
+        """Raise what was kept first."""
+        if self.first:
+            raise self.first
 
 
 def open_github(context: Context) -> Github:
