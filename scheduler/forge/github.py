@@ -19,7 +19,8 @@ from ...personas.web.urls import is_loopback
 from ..context import Context
 from ..errors import NotReady
 from ..settings.github import GithubSettings
-from .kinds import OPEN, RED, RED_STATES
+from .kinds import COMMENT, OPEN, RED, RED_STATES, REMARK, REVIEW
+from .text import is_marked
 
 _VERSION = "2022-11-28"
 _PAGE = 100
@@ -68,13 +69,18 @@ _Item = TypeVar("_Item", Pull, Issue)
 
 
 class Remark(NamedTuple):
-    """A comment on a line of a pull request, or with no `path` a review as a whole; `line` 0 means the whole file."""
+    """What somebody said of a pull request: on a line of a file, in a review as a whole, or below it.
+
+    `path` is there for the first of these, and `line` 0 means the whole file. `kind` tells them apart, as the forge
+    numbers each kind for itself.
+    """
 
     id: int
     author: str
     association: str
     body: str
     url: str
+    kind: str
     path: str = ""
     line: int = 0
     commit: str = ""
@@ -149,10 +155,14 @@ class Github:
         return _pull(self._send("PATCH", f"pulls/{number}", {"body": body}))
 
     def remarks(self, number: int) -> list[Remark]:
-        """Return the comments on lines of a pull request, and its reviews that say something, the oldest first."""
+        """Return what is said of a pull request, the oldest of each kind first: on its lines, in reviews, below it.
+
+        What says nothing, and what the team wrote below it, is left out.
+        """
         lines = [_remark(each) for each in self._list(f"pulls/{number}/comments")]
-        reviews = [_review(each) for each in self._list(f"pulls/{number}/reviews")]
-        return [*lines, *(each for each in reviews if each.body.strip())]
+        reviews = [_whole(each, REVIEW) for each in self._list(f"pulls/{number}/reviews")]
+        below = [_whole(each, COMMENT) for each in self._list(f"issues/{number}/comments")]
+        return [*lines, *(each for each in (*reviews, *below) if each.body.strip() and not is_marked(each.body))]
 
     def red_checks(self, commit: str) -> list[Check]:
         """Return the checks and statuses of a commit that are red."""
@@ -313,13 +323,13 @@ def _remark(value: Any) -> Remark:
     commit = _text(table, "original_commit_id") or _text(table, "commit_id")
     return Remark(
         _number(table, "id"), _author(table), _text(table, "author_association"), _text(table, "body"),
-        _text(table, "html_url"), _text(table, "path"), line, commit, table.get("side") == "LEFT",
+        _text(table, "html_url"), REMARK, _text(table, "path"), line, commit, table.get("side") == "LEFT",
     )  # fmt: skip
 
 
-def _review(value: Any) -> Remark:
+def _whole(value: Any, kind: str) -> Remark:
     table = _table(value)
     return Remark(
         _number(table, "id"), _author(table), _text(table, "author_association"), _text(table, "body"),
-        _text(table, "html_url"),
+        _text(table, "html_url"), kind,
     )  # fmt: skip

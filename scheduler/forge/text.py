@@ -58,6 +58,11 @@ def marker(key: str) -> str:
     return f"<!-- {_MARK} {key} -->"
 
 
+def is_marked(body: str) -> bool:
+    """Tell whether a text ends as those of the team do, with a marker."""
+    return body.rstrip().rpartition("\n")[2].startswith(f"<!-- {_MARK} ")
+
+
 def between(body: str, first: str, last: str, new: str) -> str:
     """Return a body in which what stands from one marker to the other is new; without them it is put at its end."""
     before, found, rest = body.partition(first)
