@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...mail.render import listed
+from ...mail.text.inert import inert
 from ...personas.errors import GitError
 from ...personas.git import Git
 from ...personas.setup.promised import fetch_differing
@@ -190,7 +191,8 @@ def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
     earlier = sum(p.persona == patch.persona and p.status == PatchStatus.CONFLICTED for p in state.patches)
     return PatchSubmission(
         patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,
-        f"{patch.task or patch.persona}: {listed(patch.files)}", patch.ts, persona.priority if persona else 0, earlier,
+        inert(f"{patch.task or patch.persona}: {listed(patch.files)}"), patch.ts,
+        persona.priority if persona else 0, earlier,
         persona.paths if persona else None, patch.approved,
         ((RUN_TRAILER, patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
         tuple((file, taken(claim)) for file, claim in guarded(context.claims.moment(), patch.files, patch.persona)),
