@@ -19,9 +19,10 @@ from ..mail.text.nearest import nearest
 from ..mail.text.units import seconds
 from .errors import PersonaError
 from .frontmatter import BOOLEANS, Fault, Part, read_front
+from .running.rules import Rules
 
 MAX_FILE = 256 << 10  # bytes
-_KNOWN = frozenset({"schedule", "hired_by", "pronouns", "automation_mode"})  # keys of other tools, kept as they are
+_KNOWN = frozenset({"mode", "schedule", "hired_by", "pronouns", "automation_mode"})  # of other tools, kept as they are
 _ALIASES = frozenset({"path", "allowedpaths", "allowpaths", "pathsallowed", "writepaths", "writablepaths"})
 
 
@@ -33,7 +34,9 @@ class Persona:
     an empty tuple means none, None means any. `timeout` is in seconds; None means the agent's own. Personas of higher
     `priority` are launched and landed earlier; in each sprint, it starts `after` the work of others is woven. One that
     is scheduled `by_mail` takes part once it has mail. `sparse` are the folders that its workspaces hold; None means
-    those of the settings. `extra` has the keys that are not ours.
+    those of the settings. `model` is the one that its runs ask for, empty for the agent's own. `commands` are globs of
+    the commands that an agent which asks may run: an empty tuple means none, None means any. `extra` has the keys that
+    are not ours.
     """
 
     id: str
@@ -50,9 +53,16 @@ class Persona:
     after: tuple[str, ...] = ()
     by_mail: bool = False
     sparse: tuple[str, ...] | None = None
+    model: str = ""
+    commands: tuple[str, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
     line: int = 1
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What each of its runs is told of it, as fields of a `Job`."""
+        return {"rules": Rules(self.paths, self.commands), "model": self.model}
 
 
 def parse_persona(text: str, source: Path, id: str | None = None) -> Persona:
@@ -92,6 +102,8 @@ def _parse(text: str, source: Path, id: str) -> Persona:
         priority=_priority(parts.get("priority")),
         after=_after(parts.get("after")),
         sparse=_sparse(parts.get("sparse")),
+        model=_model(parts.get("model")),
+        commands=_commands(parts.get("commands")),
         extra=_extra(parts),
         source=source,
         line=start + len(prompt) - len(prompt.lstrip("\n")),
@@ -163,6 +175,22 @@ def _paths(part: Part | None) -> tuple[str, ...] | None:
 def _sparse(part: Part | None) -> tuple[str, ...] | None:
     """Return the folders that a persona's workspaces hold: all for an empty list, None for those of the settings."""
     return None if part is None else tuple(_folder(item) for item in part.items())
+
+
+def _model(part: Part | None) -> str:
+    """Return the model that is asked for: of a list, as Copilot has them, the first one."""
+    return next((item.text() for item in part.items()), "") if part is not None else ""
+
+
+def _commands(part: Part | None) -> tuple[str, ...] | None:
+    """Return the globs of the commands that a persona may run: none for an empty list, None if all of them."""
+    return None if part is None else tuple(_command(item) for item in part.items())
+
+
+def _command(part: Part) -> str:
+    if not (command := " ".join(part.text().split())):
+        raise part.fault("has an empty command; write commands such as `npm test` or `git *`")
+    return command
 
 
 def _folder(part: Part) -> str:
