@@ -132,20 +132,20 @@ class AnswerBuilder:
         if old := _table(delta.get("function_call")):
             self._call(None, None, old)
 
-    def _call(self, index: Any, id: Any, function: dict[str, Any]) -> None:
+    def _call(self, index: Any, named: Any, function: dict[str, Any]) -> None:
         """Take a piece of a call: more of one that is known, or the first one of another."""
-        id, name = (value if isinstance(value, str) else "" for value in (id, function.get("name")))
+        id_, name = (value if isinstance(value, str) else "" for value in (named, function.get("name")))
         arguments = function.get("arguments")
         more = arguments if isinstance(arguments, str) else "" if arguments is None else compact(arguments)
         self.size += len(more) + len(name)
         index = index if type(index) is int else None
-        call = self._known(index, id, name)
+        call = self._known(index, id_, name)
         if call is None:
             call = _Call()
             self._calls.append(call)
             if index is not None:
                 self._at[index] = call
-        call.id = call.id or id
+        call.id = call.id or id_
         if name and name != call.name:
             call.name += name
         call.arguments += more
@@ -187,7 +187,7 @@ def _split(text: str, thought: str) -> tuple[str, str]:
 
 
 def _repeats(parts: list[str]) -> bool:
-    tail, size = [], 0
+    tail, size = list[str](), 0
     for part in reversed(parts):
         tail.append(part)
         size += len(part)

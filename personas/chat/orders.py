@@ -56,5 +56,6 @@ def pack(value: Any) -> str:
 
 def unpack(text: str) -> Orders:
     """Return what was packed."""
-    value = json.loads(text)
-    return Orders(**{**value, "commands": tuple(value["commands"])})
+    value: dict[str, Any] = json.loads(text)
+    value["commands"] = tuple(value["commands"])
+    return Orders(**value)

@@ -34,7 +34,7 @@ class EventReader:
     streamed: bool = False  # whether the answer was a stream
 
     def __call__(self, response: http.client.HTTPResponse) -> bytes:
-        """Read an answer to its end. Raises Refused for one that is too long, IncompleteRead for one that is cut off."""
+        """Read an answer to its end. Raises Refused for one that is too long, IncompleteRead for half of one."""
         kind = response.headers.get_content_type()
         if not OK <= response.status < REDIRECT or kind == "application/json":
             return whole(response)

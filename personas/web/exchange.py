@@ -92,16 +92,16 @@ def exchange(  # noqa: PLR0917 - a request has these parts
             connection.request(method, target, body, {"Host": parts.netloc, "Connection": "close", **headers})
             response = connection.getresponse()
             named = {name.lower(): value for name, value in response.getheaders()}
-            got = Exchange(response.status, named, read(response))
-            if was_cut():  # an answer of no stated length just seems to end
-                raise TimeoutError
-            return got
+            body = read(response)
         except (OSError, http.client.HTTPException) as error:
-            why = _reason(error)
-            if was_cut() or isinstance(error, TimeoutError):
-                silent = connection.has_met and idle and not was_cut()
-                why = f"silent for {idle:g} s" if silent else f"no answer within {limit:g} s"
+            late = f"no answer within {limit:g} s"
+            if isinstance(error, TimeoutError) and idle and connection.has_met and not was_cut():
+                late = f"silent for {idle:g} s"
+            why = late if was_cut() or isinstance(error, TimeoutError) else _reason(error)
             raise Refused(why, was_sent=connection.has_met) from error
+        if was_cut():  # an answer of no stated length just seems to end
+            raise Refused(f"no answer within {limit:g} s", was_sent=True)
+        return Exchange(response.status, named, body)
 
 
 def _connection_to(parts: SplitResult, until: float, resolver: Resolve, *, private: bool) -> _Connection:
@@ -110,8 +110,9 @@ def _connection_to(parts: SplitResult, until: float, resolver: Resolve, *, priva
     port = parts.port or (_SECURE_PORT if secure else _PORT)
     try:
         addresses = _checked(host, resolver(host, port), private=private)
-        if not secure and (why := next(filter(None, map(unencrypted_refusal, addresses)), "")):
-            raise Refused(f"{host} leads to {why}")
+        for address in addresses:
+            if not secure and (why := unencrypted_refusal(address)):
+                raise Refused(f"{host} leads to {why}")
         return _Connection(host, port, addresses, until, tls=_tls() if secure else None)
     except ssl.SSLError as error:
         raise Refused(f"TLS could not be set up: {error.reason or error}") from error
