@@ -20,6 +20,8 @@ from ..personas.agents.replay import ReplayAgent
 from ..personas.agents.sandbox import Sandbox
 from ..personas.agents.scripts import bundled_agent
 from ..personas.bundled import with_bundled
+from ..personas.chat.agent import chat_agent
+from ..personas.chat.orders import Orders as ChatOrders
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository, with_drivers
 from ..personas.jules.agent import jules_agent
@@ -137,9 +139,20 @@ def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = N
     )
     if settings.kind == "jules":
         return jules_agent(name, jules_orders(settings, team or TeamSettings()), env_file, limits)
+    if settings.kind == "chat":
+        return chat_agent(name, chat_orders(settings), settings.env, env_file, limits)
     sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
     return CommandAgent(
         name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox
+    )  # fmt: skip
+
+
+def chat_orders(settings: AgentSettings) -> ChatOrders:
+    """Return what a table of kind `chat` says of its model."""
+    silence = settings.idle or ChatOrders.silence
+    return ChatOrders(
+        settings.base_url or "", settings.model or "", "", settings.context or 0, settings.tools, settings.turns,
+        settings.commands, silence,
     )  # fmt: skip
 
 

@@ -18,13 +18,14 @@ class Printer:
     """Prints the events of one run to `out`, each as a line, as it happens.
 
     `think` prints what a model thought, which is kept in the output and is no message. `refuse` notes a tool that was
-    denied, which the final event names. `spend` notes what the run has used so far, all in all, and `end` prints it.
+    denied, which the final event names. `spend` tells what the run has used so far, all in all, and `end` repeats it.
     """
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     _session: str = ""
     _last: str = ""
     _messages: int = 0
+    _spent: int = 0
     _denied: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _usage: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -68,11 +69,21 @@ class Printer:
     def spend(
         self, input: int, output: int, *, cached: int | None = None, usd: float | None = None, model: str = ""
     ) -> None:  # fmt: skip
-        """Note the tokens that were used so far; `input` includes those that came from a cache, `cached`."""
+        """Tell the tokens that were used so far; `input` includes those that came from a cache, `cached`.
+
+        A budget counts them at once; the final event has them all again.
+        """
+        before = self._usage
         self._usage = {
             "input": input - (cached or 0), "output": output, "cached": cached, "usd": usd,
             "model": model or self._usage.get("model", ""),
         }  # fmt: skip
+        told = {"input": "input_tokens", "output": "output_tokens", "cached": "cache_read_input_tokens"}
+        figures = {key: max(0, self._usage[name] - (before.get(name) or 0)) for name, key in told.items()
+                   if self._usage[name] is not None}  # fmt: skip
+        self._spent += 1
+        message: dict[str, Any] = {"id": f"usage {self._spent}", "role": "assistant", "content": [], "usage": figures}
+        self._event(type="assistant", message=message | ({"model": model} if model else {}))
 
     def stand(self, text: str) -> None:
         """Print a plain line on how things stand, unless that is the last that was printed."""

@@ -41,6 +41,7 @@ from .values import (
     Rolling,
     Rooted,
     Seconds,
+    ServerUrl,
     Size,
     Spelled,
     Sprint,
@@ -50,11 +51,14 @@ from .values import (
 from .webhooks import WebhookSettings
 
 _NEEDED = {  # what a kind of agent cannot do without, and an example of it
+    "chat": ("base_url", 'base_url = "http://localhost:11434/v1"'),
     "command": ("command", 'command = ["my-agent"], or preset = "claude"'),
     "jules": ("source", 'source = "sources/github/OWNER/REPO"'),
     "replay": ("folder", 'folder = "patches"'),
 }
 _OF_JULES = {"source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "push", "url"}
+_OF_CHAT = {"base_url", "context", "commands", "tools", "turns"}
+_OWN = {"jules": _OF_JULES, "chat": _OF_CHAT}  # what other kinds have no use for
 _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 
 
@@ -104,7 +108,7 @@ class RouteSettings(Table):
 
 
 class AgentSettings(Table):
-    """`[agents.NAME]`: a command, sessions of `jules`, a folder of patches (`replay`), or a script (`scripted`).
+    """`[agents.NAME]`: a command, a `chat` model, sessions of `jules`, a folder of patches (`replay`), or a script.
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
     passed on as the preset says, and is the one whose price counts where the agent names none. `budget` is how much its
@@ -112,7 +116,7 @@ class AgentSettings(Table):
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
 
-    kind: Literal["command", "jules", "replay", "scripted"] = "command"
+    kind: Literal["chat", "command", "jules", "replay", "scripted"] = "command"
     preset: PresetName | None = None
     command: Command | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -143,6 +147,11 @@ class AgentSettings(Table):
     remote: Annotated[str, Field(min_length=1, max_length=2000)] = "origin"
     push: bool = False
     url: EndpointUrl | None = None
+    base_url: ServerUrl | None = None
+    context: Annotated[int, Field(ge=1_024, le=100_000_000)] | None = None
+    commands: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = ()
+    tools: Literal["auto", "calls", "blocks"] = "auto"
+    turns: Annotated[int, Field(ge=1, le=10_000)] = 100
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -153,8 +162,11 @@ class AgentSettings(Table):
         for name in ("command", "folder", "preset"):
             if name not in fitting and getattr(self, name) is not None:
                 raise ValueError(f'says {name}, which kind "{self.kind}" has no use for; leave it out')
-        if self.kind != "jules" and (others := sorted(_OF_JULES & self.model_fields_set)):
-            raise ValueError(f'says {others[0]}, which is for kind "jules"; leave it out')
+        if self.kind == "chat" and self.model is None:
+            raise ValueError('says no model, which kind "chat" needs: write model = "qwen3-coder"')
+        for kind, own in _OWN.items():
+            if self.kind != kind and (others := sorted(own & self.model_fields_set)):
+                raise ValueError(f'says {others[0]}, which is for kind "{kind}"; leave it out')
         if self.sandbox != "none" and self.kind != "command":
             raise ValueError(f'says sandbox, which kind "{self.kind}" has no use for; leave it out')
         if self.network == "off" and self.sandbox == "none":
