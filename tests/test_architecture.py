@@ -269,6 +269,7 @@ ARROWS = {
         "team.demo",
         "team.diagnostics",
         "team.home",
+        "team.mcp",
         "team.session",
         "team.show",
         "team.show.charts",
@@ -335,14 +336,16 @@ ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs
 DOORS = ("", *FOLDERS)
 COMMANDS = re.compile(r"mail\.commands\.\w+|team\.commands(\.\w+)+")
 HOMES = {
+    "anyio": re.compile(r"team\.mcp\.server"),
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
     "duckdb": re.compile(r"mail\.query\.(query|copies)"),
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
+    "mcp": re.compile(r"team\.mcp\.server"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
         r"scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
-        r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)"
+        r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)|team\.mcp\.server"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "segno": re.compile(r"team\.console\.common\.terminal"),
