@@ -317,6 +317,13 @@ ARROWS = {
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.open", "team.place"},
     "team.init": {"team.blocks"},
+    "team.mcp": {
+        "team.console",
+        "team.console.access",
+        "team.console.common",
+        "team.console.guard",
+        "team.session",
+    },
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.show": {
@@ -349,10 +356,10 @@ HOMES = {
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "segno": re.compile(r"team\.console\.common\.terminal"),
-    "starlette": re.compile(r"team\.console(\.\w+)+"),
+    "starlette": re.compile(r"team\.console(\.\w+)+|team\.mcp\.http"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.log\.event"),
-    "uvicorn": re.compile(r"team\.console\.(server|connection)"),
+    "uvicorn": re.compile(r"team\.console\.(server|connection)|team\.mcp\.http"),
     "vl_convert": re.compile(r"team\.show\.charts\.chart"),
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
@@ -388,6 +395,7 @@ LAZY = {
     "team.console.api.sprints": {"deploy"},  # as above
     "team.console.api.views": {"tasks"},  # as above
     "team.console.pages.page": {"filters"},  # only pages need them
+    "team.mcp.serve": {"http"},  # a client on standard input does not wait for the server
     "team.api.sprints": {
         "continuous",
         "daemon",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...mail.commands.caller import own_mailbox
 from ...mail.commands.launcher import own_run_folder
+from ...mail.errors import UsageError
+from ...mail.open import open_mailbox, team_home
 from .run_desk import RunDesk
 from .server import make_server
 from .team_desk import TeamDesk
@@ -21,3 +25,13 @@ def serve_stdio(persona: str | None) -> None:
     name, mailbox = own_mailbox(persona)
     own = TeamDesk(mailbox, name)
     make_server(lambda _: own, own).run("stdio")
+
+
+def serve_http(persona: str | None, port: int, ready: Callable[[str], object]) -> None:
+    """Serve whoever has a token over HTTP, until a signal ends it. Raises NoTeam, NotFromRun, UsageError."""
+    if persona is not None:
+        raise UsageError("--http serves all who have a token, each as its sender; leave --persona out")
+    from .http import serve_http as serve
+
+    home = team_home()
+    serve(open_mailbox(home), home, port, ready)

@@ -135,14 +135,16 @@ def _shown(act: Callable[[Desk], str]) -> str:
 
 
 @asynccontextmanager
-async def _watched(bus: InMemorySubscriptionBus, greeted: threading.Event, own: TeamDesk | None) -> AsyncGenerator[None]:
+async def _watched(
+    bus: InMemorySubscriptionBus, greeted: threading.Event, own: TeamDesk | None
+) -> AsyncGenerator[None]:
     """Look after one desk while the server runs, from when its client has been greeted on."""
-    stop = threading.Event()
+    stop, after = threading.Event(), own.head() if own else 0
 
     def look() -> None:
         greeted.wait()
         if own is not None and not stop.is_set():
-            own.follow(lambda: anyio.from_thread.run(bus.publish, ResourceUpdated(uri=INBOX)), stop)
+            own.follow(after, lambda: anyio.from_thread.run(bus.publish, ResourceUpdated(uri=INBOX)), stop)
 
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: anyio.to_thread.run_sync(look, abandon_on_cancel=True))

@@ -12,6 +12,7 @@ from typing import Any
 from ...mail import render
 from ...mail.commands import caller
 from ...mail.errors import TeamMailError, UsageError
+from ...mail.log.log import EventLog
 from ...mail.mailbox import Mailbox
 from ...mail.message import Message
 from ...mail.open import first_mail, with_directory
@@ -96,16 +97,26 @@ class TeamDesk:
 
     def search(self, words: str, limit: int) -> str:
         """List messages by their words, best match first."""
-        return _lines(self._mailbox.search(words, reader=self._persona, limit=limit)) or "nothing found\n"
+        return _lines(self._mailbox.search(words, persona=self._persona, limit=limit)) or "nothing found\n"
 
-    def follow(self, told: Callable[[], object], stop: Stop) -> None:
-        """Get the database ready, then call `told` at each new message of the persona, until `stop` is set.
+    def head(self) -> int:
+        """Return the number of the last event, 0 if there is none or the log cannot be read."""
+        with suppress(TeamMailError, OSError):
+            return self._mailbox.log.head().seq
+        return 0
+
+    def follow(self, after: int, told: Callable[[], object], stop: Stop) -> None:
+        """Get ready for the first call, then call `told` at each later message of the persona, until `stop` is set.
 
         A log that cannot be read is told to whoever asks, and not here.
         """
         with suppress(TeamMailError, OSError):
-            self.inbox(Filter(limit=1))
-            for _ in self._mailbox.watch(self._persona, stop=stop):
+            for message in self._mailbox.inbox(self._persona, state="all", limit=1):
+                self._mailbox.thread(str(message.seq), self._persona)
+        with suppress(TeamMailError, OSError):
+            if isinstance(log := self._mailbox.log, EventLog) and log.active.exists():
+                log.create()  # what has been written is verified before the first message is
+            for _ in self._mailbox.watch(self._persona, after, stop):
                 told()
 
 
