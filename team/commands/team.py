@@ -16,7 +16,7 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, console, dispatch, overview, plan, trace
+from . import agents, ask, console, dispatch, mcp, overview, plan, trace
 from .common import options as option
 from .common.printing import note, say
 from .outside import jules, measures, notify
@@ -136,7 +136,7 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, measures):
+for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, mcp, measures):
     app.registered_commands += more.app.registered_commands
 app.registered_commands += sessions.commands.registered_commands
 app.add_typer(claims.tasks)
