@@ -52,7 +52,7 @@ def test_refs_of_the_open_sprint_stay(team, refs):
     """However old its commits are."""
     team.git("merge", "-q", "--ff-only", refs("sprint-1", 80))
     for number in range(2, 8):
-        team.git("merge", "-q", "--ff-only", refs(f"sprint-{number}", 60))
+        team.git("merge", "-q", "--ff-only", refs(f"sprint-{number}", 60 - number))
     start = {"sprint": 1, "id": "s", "base_branch": "main", "base": team.git("rev-parse", "main")}
     start |= {"branch": "team/sprint-1", "mode": "parallel", "rule": "always", "reason": "asked for", "rolling": True}
     context = team.context()
