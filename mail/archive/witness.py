@@ -94,13 +94,21 @@ def known_to_git(home: Path, most: int | None = None, base: str = "") -> list[Kn
     which += [f"--branches={base[:-1]}[{base[-1]}]"] if most is not None and base else []  # else it means a folder
     own = () if is_cut(home) else _commits(home, *which, "--not", "--remotes")
     known = {event for _, events in own for event in events}
-    refs = _ask(home, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/team").split()
-    kept = [ref.removesuffix("/tip") for ref in refs if ref.endswith("/tip") and f"{ref[:-3]}base" in refs][:_NEWEST]
-    apart = _ask(home, "rev-list", *(f"{ref}/tip" for ref in kept), "--not", "--branches").split() if kept else []
-    for ref in kept:
+    names = kept(home)
+    apart = _ask(home, "rev-list", *(f"{ref}/tip" for ref in names), "--not", "--branches").split() if names else []
+    for ref in names:
         for commit, events in _commits(home, "--first-parent", f"{ref}/tip", f"^{ref}/base"):
             known |= {event._replace(run="") if commit in apart else event for event in events}
     return sorted(known)
+
+
+def kept(home: Path) -> list[str]:
+    """Return the newest sprints and dispatches of which `refs/team` keeps commits, as `refs/team/sprint-1`.
+
+    By these it is known what landed, though a branch was pushed or deleted. Raises NoWitness.
+    """
+    refs = _ask(home, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/team").split()
+    return [ref.removesuffix("/tip") for ref in refs if ref.endswith("/tip") and f"{ref[:-3]}base" in refs][:_NEWEST]
 
 
 def is_cut(home: Path) -> bool:

@@ -70,8 +70,15 @@ class PatchesWoven(Progress):
 
 
 def preview(context: Context, state: State, patches: Sequence[Patch], tip: str) -> Woven:
-    """Weave as `integrate` would, without the gates, and keep none of the objects."""
-    return _scratch_weave(context.git, tip, [submission(context, state, patch) for patch in patches])
+    """Weave as `integrate` would, without the gates, and keep none of the objects; what a partial clone lacks stays.
+
+    Raises GitError, LogError, PromiseBroken.
+    """
+    there = _of_others(context, state.sprint, tip) if state.sprint else frozenset[str]()
+    submissions = [submission(context, state, patch) for patch in patches if patch.run not in there]
+    woven = _scratch_weave(context.git, tip, submissions)
+    present = (Present(submission(context, state, patch), patch.files) for patch in patches if patch.run in there)
+    return replace(woven, present=(*woven.present, *present))
 
 
 def _scratch_weave(git: Git, tip: str, submissions: Sequence[PatchSubmission]) -> Woven:
