@@ -310,8 +310,11 @@ class Context:
 
     def branch_trouble(self, branch: str) -> str | None:
         """Name what keeps a sprint's branch from being created."""
-        for name in (branch, branch.partition("/")[0]):
-            if self.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{name}").returncode == 0:
+        names = (branch, branch.partition("/")[0])
+        asked = "".join(f"refs/heads/{name}\n" for name in names)
+        answers = self.git.run("cat-file", "--batch-check", stdin=os.fsencode(asked)).stdout.splitlines()
+        for name, answer in zip(names, answers, strict=False):
+            if not answer.endswith(b" missing"):
                 return f"there is already a branch {name}, which this team's sprints did not make; rename it"
         return None
 
@@ -357,7 +360,7 @@ class Context:
         A tag may have the name of the branch, and git alone would take the tag.
         """
         name = branch or self.settings.team.base
-        for each in (f"refs/heads/{name}", name):
+        for each in (name,) if name == "HEAD" else (f"refs/heads/{name}", name):
             parsed = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{each}^{{commit}}")
             if parsed.returncode == 0:
                 return parsed.stdout.decode().strip()
