@@ -13,7 +13,7 @@ from ..mail.directory import Directory
 from ..mail.errors import UsageError
 from ..mail.home import ignore_mail
 from ..mail.open import open_mailbox, team_home, with_directory
-from ..mail.team_file import directory_of
+from ..mail.team_file import directory_of, folders_of
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
 from ..personas.agents.replay import ReplayAgent
@@ -152,6 +152,11 @@ def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:
     )  # fmt: skip
 
 
+def roster_of(home: Path, settings: Settings) -> Roster:
+    """Read the roster of a team, with what lies in the folders that its settings name."""
+    return read_roster(home / "personas", folders_of(home, settings.team.personas), settings.players)
+
+
 def _repository(home: Path) -> tuple[Git, Path]:
     """Find the repository that a team works on: the one its folder lies in, else the one around the current folder."""
     try:
@@ -186,12 +191,13 @@ def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[s
 
 
 def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings) -> Context:
-    roster = read_roster(home / "personas")
+    elsewhere = folders_of(home, settings.team.personas)
+    roster = roster_of(home, settings)
     made = {name: make_agent(name, table, settings.team) for name, table in settings.agents.items()}
     agents = {name: _confined(agent, home, top, settings) for name, agent in made.items()}
     directory = directory_of(
         home, settings.team.human, settings.groups, teams=settings.subteams,
-        channels={name: table.members for name, table in settings.channels.items()},
+        channels={name: table.members for name, table in settings.channels.items()}, elsewhere=elsewhere,
     )  # fmt: skip
     mailbox = open_mailbox(home, create=True, directory=directory)
     return Context(home, git, top, mailbox, roster, settings, agents, mirror)

@@ -14,7 +14,6 @@ from ...mail.message import Message
 from ...mail.text.nearest import suggestion
 from ...personas.persona import Persona
 from ...personas.prompt import fault_of
-from ...personas.roster import read_roster
 from ...scheduler.context import Context
 from ...scheduler.kinds import LaunchReason
 from ...scheduler.limits.routing import Work
@@ -27,7 +26,7 @@ from .. import templates as template_files
 from ..cleaning import Cleaning, Freed
 from ..init import Made, make_team
 from ..install import texts
-from ..open import open_for_dispatch
+from ..open import open_for_dispatch, roster_of
 from ..place import Orphan, orphans
 
 _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority")
@@ -147,7 +146,8 @@ def config(home: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
 
 def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
     """Return the roster, with the problems of its files and agents. Raises SettingsError."""
-    roster, settings = read_roster(home / "personas"), read_settings(home, environ).settings
+    settings = read_settings(home, environ).settings
+    roster = roster_of(home, settings)
     names = [persona.id for persona in roster.personas]
     problems = [
         *roster.problems,
