@@ -16,6 +16,8 @@ from ..mail.open import open_mailbox, team_home, with_directory
 from ..mail.team_file import directory_of, folders_of
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
+from ..personas.agents.presets.preset import preset
+from ..personas.agents.recipe import Recipe
 from ..personas.agents.replay import ReplayAgent
 from ..personas.agents.sandbox import Sandbox
 from ..personas.agents.scripts import bundled_agent
@@ -139,8 +141,17 @@ def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = N
         return jules_agent(name, jules_orders(settings, team or TeamSettings()), env_file, limits)
     sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
     return CommandAgent(
-        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox
+        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox,
+        recipe_of(settings), settings.model or "",
     )  # fmt: skip
+
+
+def recipe_of(settings: AgentSettings) -> Recipe | None:
+    """Return how a table's command is made, None if somebody wrote it out."""
+    if not settings.preset:
+        return None
+    recipe = Recipe(preset(settings.preset), settings.model, settings.args, settings.sandbox == "bwrap")
+    return recipe if recipe.words() == settings.command else None
 
 
 def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:
