@@ -29,6 +29,11 @@ def read_sheets(text: str, path: Path, *, form: Format | None = None, id: str | 
     front = read_markdown(text, known_keys())
     if not front.found and not (form in {Format.COPILOT, Format.EGREGORA} or name == ""):
         raise NotAPersona("has no front matter, without which no tool takes it for an agent")
+    if path.name == "SKILL.md" or "allowed-tools" in front.keys:
+        raise NotAPersona("is a skill or a command, and no agent")
+    told = form in {Format.COPILOT, Format.EGREGORA, Format.OPENCODE} or form_of_keys(front.keys)
+    if front.found and not told and not {"name", "description"} & {*front.keys}:
+        raise NotAPersona("has neither name nor description, without which no tool takes it for an agent")
     if not front.found and not front.prompt.strip():
         raise Fault(1, "the file is empty; write what the persona should do")
     return [_sheet(front, form or form_of_keys(front.keys) or Format.CLAUDE, name, path)]

@@ -29,6 +29,9 @@ class Format(StrEnum):
     OPENCODE = "opencode"
 
 
+FOLDERS = (".claude/agents", ".codex/agents", ".gemini/agents", ".opencode/agent", ".opencode/agents", ".github/agents")
+
+
 @dataclass(frozen=True)
 class Note:
     """What became of one key of a file: `lost` if nothing comes of it here, else what it was taken for.
