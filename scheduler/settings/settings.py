@@ -65,13 +65,15 @@ _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 class TeamSettings(Table):
     """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own.
 
-    Of several agents the first that can plays, see `[route]`.
+    Of several agents the first that can plays, see `[route]`. `personas` are folders of other tools, whose files are
+    read where they lie.
     """
 
     base: Branch = "main"
     human: Name = "you"
     agent: Agents = "shell"
     auto_land: bool = False
+    personas: Folders = ()
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -319,6 +321,13 @@ class Settings(Table):
     otel: OtelSettings = OtelSettings()
     webhooks: WebhookSettings = WebhookSettings()
     github: GithubSettings = GithubSettings()
+
+    @property
+    def players(self) -> dict[str, str]:
+        """Which agent plays what is written for a preset, by preset; "" for the first of the team's default agents."""
+        tables = {table.preset: name for name, table in reversed([*self.agents.items()]) if table.preset}
+        first = self.agents.get(self.team.agents[0])
+        return {**tables, **({first.preset: ""} if first and first.preset else {})}
 
     @property
     def subteams(self) -> dict[str, Subteam]:
