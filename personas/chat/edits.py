@@ -40,8 +40,8 @@ def changed_lines(text: str, old: str, new: str, path: str) -> str:
     _check(len(places), 1, text, old, path)
     more = [f"{row}{end}" for row in new.removesuffix("\n").split("\n")] if new else []
     rest = raw[places[0] + size :]
-    more[-1:] = [row if rest else row.removesuffix(end) for row in more[-1:]]  # the last line of a text has no end
-    return "\n".join([*raw[: places[0]], *more, *rest])
+    whole = "\n".join([*raw[: places[0]], *more, *rest])
+    return whole if rest else whole.removesuffix(end)  # the last line of such a text has no end
 
 
 def _check(there: int, count: int, text: str, old: str, path: str) -> None:
