@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from .answer import Call
-from .catalogue import BLOCK, NEW_FILE
+from .catalogue import BLOCK, EDIT_LINES, NEW_FILE
 
 FORM = """\
 You have no tools. You change files, ask for what you need and send mail by blocks in your answer, of these forms alone.
@@ -119,7 +119,7 @@ def _change(rows: list[str], at: int, path: str) -> tuple[int, Call]:
         return end + 1, _unfit("no path stands before a block; send it again, with the path on the line before")
     if not old.strip():
         return end + 1, _call(NEW_FILE, path=path, content=new)
-    return end + 1, _call("edit_file", path=path, old=old, new=new)
+    return end + 1, _call(EDIT_LINES, path=path, old=old, new=new)
 
 
 def _text(rows: list[str]) -> str:

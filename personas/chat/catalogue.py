@@ -101,9 +101,14 @@ TOOLS = (
 )
 
 
-NEW_FILE, BLOCK = "new_file", "block"
+NEW_FILE, EDIT_LINES, BLOCK = "new_file", "edit_lines", "block"
 OF_BLOCKS = (  # what a block stands for, and no model is told of
     Tool(NEW_FILE, "Create a file.", (_FILE, Parameter("content", "string", "The whole text of the file."))),
+    Tool(
+        EDIT_LINES,
+        "Replace lines of a file.",
+        (_FILE, Parameter("old", "string", "The lines."), Parameter("new", "string", "Those in their place.")),
+    ),
     Tool(BLOCK, "A block that cannot be read.", (Parameter("why", "string", "What is wrong with it."),)),
 )
 

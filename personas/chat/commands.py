@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...mail.text.escape import line
-from ...mail.text.units import size, span
+from ...mail.text.units import span
 from ..hidden import SECRET
 from ..running.rules import Rules
 from .place import Refused
@@ -115,7 +115,7 @@ def _read(process: subprocess.Popen[bytes], due: float, limit: float) -> tuple[b
             room = max(0, _PIECE - len(head))
             head, tail = head + piece[:room], (tail + piece[room:])[-_PIECE:]
             if total > _FLOOD:
-                return head + tail, f"ended, as it printed over {size(_FLOOD)}"
+                return head + tail, f"ended, as it printed over {_FLOOD >> 20} MiB"
     return head + tail, f"ended, as it took longer than {span(limit)}"
 
 

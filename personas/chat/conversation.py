@@ -74,6 +74,7 @@ class Conversation:
     _failed: Counter[str] = field(default_factory=Counter[str])
     _last: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     _same: int = 0
+    _made: int = 0
 
     def __post_init__(self) -> None:
         self.in_blocks = self.orders.tools == "blocks"
@@ -203,11 +204,13 @@ class Conversation:
     def _done(self, call: Call) -> Done:
         """Carry out a call, and print it."""
         shown = _shown(call.arguments)
-        self.printer.call(call.id, call.name, shown)
+        self._made += 1  # the ids of servers may come again
+        id_ = f"{self._made} {call.id}"
+        self.printer.call(id_, call.name, shown)
         done = self.toolbox.do(call)
         if done.denied:
             self.printer.refuse(call.name, done.text, shown)
-        self.printer.answer(call.id, done.text, failed=done.failed)
+        self.printer.answer(id_, done.text, failed=done.failed)
         return done
 
     def _watch(self, calls: Sequence[Call], done: Sequence[Done]) -> None:

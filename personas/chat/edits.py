@@ -27,13 +27,30 @@ def changed(text: str, old: str, new: str, path: str, count: int = 1) -> str:
         old, new = (each.replace("\n", "\r\n") for each in (old, new))
     if old.endswith("\n") and not text.endswith("\n") and text.endswith(old[:-1]) and old not in text:
         old, new = old[:-1], new.removesuffix("\n")  # of the last line, which has no end
-    there = text.count(old)
-    if there == count:
-        return text.replace(old, new)
-    if there:
+    _check(text.count(old), count, text, old, path)
+    return text.replace(old, new)
+
+
+def changed_lines(text: str, old: str, new: str, path: str) -> str:
+    """Return a text with whole lines replaced, which must stand in it once. Raises Refused as `changed`."""
+    raw, end = text.split("\n"), "\r" if "\r\n" in text else ""
+    rows, wanted = [row.rstrip("\r") for row in raw], old.removesuffix("\n").split("\n")
+    size = len(wanted)
+    places = [at for at in range(len(rows) - size + 1) if rows[at : at + size] == wanted]
+    _check(len(places), 1, text, old, path)
+    more = [f"{row}{end}" for row in new.removesuffix("\n").split("\n")] if new else []
+    rest = raw[places[0] + size :]
+    whole = "\n".join([*raw[: places[0]], *more, *rest])
+    return whole if rest else whole.removesuffix(end)  # the last line of such a text has no end
+
+
+def _check(there: int, count: int, text: str, old: str, path: str) -> None:
+    """Raise Refused if a text does not stand there as often as it should."""
+    if there and there != count:
         more = "name more of the lines around it" if count == 1 else "count must say how often"
         raise Refused(f"that text stands in {line(path)} {counted(there, 'time')}, not {count}; {more}")
-    raise Refused(f"that text does not stand in {line(path)}{_nearest(text, old)}")
+    if not there:
+        raise Refused(f"that text does not stand in {line(path)}{_nearest(text, old)}")
 
 
 def _nearest(text: str, old: str) -> str:

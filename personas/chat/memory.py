@@ -17,7 +17,7 @@ from .server import Message
 BYTES = 3  # of a token
 _OF_MESSAGE = 8  # tokens
 _MOST_ANSWER = 8_192  # tokens that are left free for the answer, and at most a quarter of the context
-_LEAST, _MOST = 0.3, 3.0  # how far what a server counts is believed to differ from the estimate
+_LEAST, _MOST = 0.6, 3.0  # how far a server's count is believed to differ: some leave out what they had in a cache
 _KEPT = 200  # characters of a result that is worth leaving out
 _SHORTEST = 2_000  # characters to which the newest results are cut
 LEFT_OUT = "[left out to save room; ask again if you need it]"
@@ -81,8 +81,9 @@ class Memory:
 
     def is_too_long(self, size: int) -> None:
         """Take that the server refused what was sent last; `size` is the context that it named, 0 for none."""
-        if 0 < size < self.context:
-            self.context = size
+        if size:  # what was sent has more, whatever was counted before
+            self.context = min(self.context, size)
+            self._factor = max(self._factor, self.context / max(1, self._sent))
         else:  # nobody knows how much is too much
             self.context = max(1, min(self.context, self.sent) * 3 // 4)
 

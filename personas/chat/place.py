@@ -17,7 +17,7 @@ from pathlib import Path
 from ...mail.home import RUN_FOLDER
 from ...mail.log.disk import reason_of
 from ...mail.text.escape import line
-from ...mail.text.units import size
+from ...mail.text.units import counted
 from ..keeping.waiting import FOLDER, open_below
 
 MOST = 1 << 20  # bytes of a file that is read or written
@@ -74,7 +74,7 @@ class Place:
         """Return the text of a file. Raises Refused."""
         data = self._read(path)
         if b"\0" in data:
-            raise Refused(f"{line(path)} is no text: {size(len(data))} of binary data")
+            raise Refused(f"{line(path)} is no text: {counted(len(data), 'byte')} of other data")
         try:
             return data.decode()
         except UnicodeDecodeError:
@@ -94,7 +94,7 @@ class Place:
         self.check_writable("/".join(steps))
         data = text.encode(errors="replace")
         if len(data) > MOST:
-            raise Refused(f"{size(len(data))} is too much for one file; at most {size(MOST)}")
+            raise Refused(f"{counted(len(data), 'byte')} are too many for one file; at most {MOST >> 20} MiB")
         with _told(path), self._folder(folders, make=True) as folder:
             mode = 0o666
             with suppress(FileNotFoundError):
@@ -148,7 +148,7 @@ class Place:
             finally:
                 os.close(descriptor)
         if len(data) > MOST:
-            raise Refused(f"{line(path)} has over {size(MOST)}; search finds what is in it")
+            raise Refused(f"{line(path)} has over {MOST >> 20} MiB; search finds what is in it")
         return data
 
     @contextmanager

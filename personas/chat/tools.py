@@ -16,9 +16,9 @@ from ...mail.text.nearest import suggestion
 from ...mail.text.units import and_more, counted
 from ..git import Git
 from .answer import Call
-from .catalogue import BLOCK, MOST_LINES, NEW_FILE, OF_BLOCKS, TOOLS, Parameter, Tool, run_tool
+from .catalogue import BLOCK, EDIT_LINES, MOST_LINES, NEW_FILE, OF_BLOCKS, TOOLS, Parameter, Tool, run_tool
 from .commands import LIMIT, Commands, bounded, shortened
-from .edits import changed
+from .edits import changed, changed_lines
 from .letters import Letters
 from .place import Place, Refused
 
@@ -50,7 +50,8 @@ class Toolbox:
         self._acts: dict[str, Callable[..., str]] = {
             "read_file": self._read_file, "write_file": self._write_file, "edit_file": self._edit_file,
             "list_files": self.list_files, "search": self._search, "send_mail": self._send_mail,
-            "read_mail": self._read_mail, "run": self._run, NEW_FILE: self._new_file, BLOCK: _unfit,
+            "read_mail": self._read_mail, "run": self._run, NEW_FILE: self._new_file, EDIT_LINES: self._edit_lines,
+            BLOCK: _unfit,
         }  # fmt: skip
 
     @property
@@ -105,6 +106,12 @@ class Toolbox:
         text = self._place.read(path)
         self._place.write(path, changed(text, old, new, path, count))
         return f"changed {line(path)} in {counted(count, 'place')}"
+
+    def _edit_lines(self, path: str, old: str, new: str) -> str:
+        self._place.check_writable(path)
+        text = self._place.read(path)
+        self._place.write(path, changed_lines(text, old, new, path))
+        return f"changed {line(path)}"
 
     def _search(self, pattern: str, path: str = "") -> str:
         """Return the lines that fit, as PATH:NUMBER:LINE."""

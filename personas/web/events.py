@@ -15,7 +15,7 @@ from .exchange import OK, REDIRECT, Refused, whole
 MOST = 64 << 20  # bytes of a stream
 _MOST_EVENT = 8 << 20  # bytes of an event
 _PIECE = 1 << 16
-_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # the other half of a "\r\n" may be on its way
+_END = re.compile(rb"\r\n|\n|\r")
 _DATA = b"data:"
 
 
@@ -50,16 +50,21 @@ class EventReader:
 
 
 def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield the lines of an answer as they come."""
-    rest, size = b"", 0
+    """Yield the lines of an answer as they come. Raises Refused for one that is too long, or has a line that is."""
+    kept, size, held, after_return = list[bytes](), 0, 0, False
     while piece := response.read1(_PIECE):
         size += len(piece)
-        if size > MOST or len(rest) > _MOST_EVENT:
+        half = after_return and piece.startswith(b"\n")  # the other half of the last line end
+        after_return = piece.endswith(b"\r")
+        for number, part in enumerate(_END.split(piece[1:] if half else piece)):
+            if number:
+                yield b"".join(kept)
+                kept, held = [], 0
+            kept.append(part)
+            held += len(part)
+        if size > MOST or held > _MOST_EVENT:
             raise Refused(f"the answer is longer than {MOST >> 20} MiB, or has no lines", was_sent=True)
-        *lines, rest = _END.split(rest + piece)
-        yield from lines
-    if rest:
-        yield rest.rstrip(b"\r")
+    yield b"".join(kept)
 
 
 def _events(lines: Iterator[bytes]) -> Iterator[str]:

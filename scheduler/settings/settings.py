@@ -113,7 +113,7 @@ class RouteSettings(Table):
 
 
 class AgentSettings(Table):
-    """`[agents.NAME]`: a command, also one that speaks `acp`, a `chat` model, sessions of `jules`, patches, or a script.
+    """`[agents.NAME]`: a command, one that speaks `acp`, a `chat` model, sessions of `jules`, patches, or a script.
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
     passed on as the preset says, and is the one whose price counts where the agent names none. `budget` is how much its
