@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
+import httpx2
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 
 def talked(server: Any, talk: Callable[[Client], Awaitable[Any]]) -> Any:
@@ -21,13 +24,26 @@ def talked(server: Any, talk: Callable[[Client], Awaitable[Any]]) -> Any:
 
 def asked(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[str]:
     """Return the texts of some calls, one after the other; that of an error has an exclamation mark in front."""
+    return talked(server, partial(_answers, calls))
 
-    async def talk(client: Client) -> list[str]:
-        texts = []
-        for name, arguments in calls:
-            result = await client.call_tool(name, arguments)
-            (content,) = result.content
-            texts.append("!" * bool(result.is_error) + content.text.removeprefix(f"Error executing tool {name}: "))
-        return texts
 
-    return talked(server, talk)
+def asked_over_http(address: str, token: str, *calls: tuple[str, dict[str, Any]]) -> list[str]:
+    """Return what `asked` does, of a server that takes a token."""
+
+    async def run() -> list[str]:
+        async with (
+            httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}) as http,
+            Client(streamable_http_client(address, http_client=http)) as client,
+        ):
+            return await _answers(calls, client)
+
+    return asyncio.run(asyncio.wait_for(run(), 60))
+
+
+async def _answers(calls: Sequence[tuple[str, dict[str, Any]]], client: Client) -> list[str]:
+    texts = []
+    for name, arguments in calls:
+        result = await client.call_tool(name, arguments)
+        (content,) = result.content
+        texts.append("!" * bool(result.is_error) + content.text.removeprefix(f"Error executing tool {name}: "))
+    return texts

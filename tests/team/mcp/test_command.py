@@ -10,10 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import httpx2
 import pytest
 from mcp import StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamable_http_client
 from team_mail.mail.letter import Letter
 from team_mail.mail.open import open_mailbox
 from team_mail.personas.running.folder import RunFolder
@@ -21,7 +19,7 @@ from team_mail.personas.running.mail_process import MailProcess
 from team_mail.team.console.access.tokens import Tokens
 
 from ...console import run_command
-from .talking import asked
+from .talking import asked, asked_over_http
 
 TEAM = str(Path(sys.executable).with_name("team"))
 PLAIN = {"PATH": os.environ["PATH"]}
@@ -93,11 +91,7 @@ def test_over_http_a_token_says_who_asks(home):
     with subprocess.Popen([TEAM, "mcp", "--http", "--port", "0"], cwd=home.parent, env=PLAIN, stdout=-1) as server:
         try:
             address = server.stdout.readline().decode().strip()
-            client = httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"})
-            texts = asked(
-                streamable_http_client(address, http_client=client), ("inbox", {}),
-                ("send", {"to": ["bob"], "body": "Thanks."}),
-            )  # fmt: skip
+            texts = asked_over_http(address, token, ("inbox", {}), ("send", {"to": ["bob"], "body": "Thanks."}))
             refused = [
                 status(address),
                 status(address, authorization=f"Bearer {token}x"),
@@ -124,4 +118,5 @@ def status(address: str, **headers: str) -> int:
     request = urllib.request.Request(address, json.dumps({}).encode(), {"content-type": "application/json", **headers})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=20)
-    return refused.value.code
+    with refused.value as answer:
+        return answer.code
