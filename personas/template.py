@@ -35,7 +35,21 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 def render(persona: Persona, variables: Mapping[str, object]) -> str:
-    """Render a persona's prompt. Raises PersonaError with file, line and Jinja2's message."""
+    """Render a persona's prompt, if it is a template. Raises PersonaError with file, line and Jinja2's message.
+
+    Of a file that may be another tool's, what cannot be rendered is returned as it stands.
+    """
+    if persona.template is False:
+        return persona.prompt
+    try:
+        return _rendered(persona, variables)
+    except PersonaError:
+        if persona.template is None:
+            return persona.prompt
+        raise
+
+
+def _rendered(persona: Persona, variables: Mapping[str, object]) -> str:
     steps = iter(range(MAX_STEPS))
 
     def bounded(*bounds: int) -> Iterator[int]:

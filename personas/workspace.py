@@ -282,7 +282,7 @@ class Workspace:
 
         `litter` are globs of files that the run's agent leaves behind, `apart` of those that are never captured, and
         `made` are the `changes` before the agent started. A repository that the agent created inside appears as a
-        gitlink (mode 160000), which the weaver refuses. Call this when no process of the run is alive.
+        gitlink (mode 160000), which the weaver holds. Call this when no process of the run is alive.
         Raises WorkspaceLost if the agent removed the folder, and GitError.
         """
         return self._capturing(litter, apart, made).run()

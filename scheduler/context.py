@@ -110,9 +110,11 @@ class Context:
         """Return the fields of a `Job` that the persona's file states, none for a persona that has left the roster."""
         return persona.asked if (persona := self.roster.get(id)) else {}
 
-    def sparse_of(self, id: str) -> tuple[str, ...] | None:
-        """Return the folders that workspaces of a persona hold, None if it has none of its own."""
-        return persona.sparse if (persona := self.roster.get(id)) else None
+    def sparse_of(self, id: str) -> tuple[str, ...]:
+        """Return the folders that workspaces of a persona hold, its own or those of all; none for everything."""
+        persona = self.roster.get(id)
+        own = persona.sparse if persona else None
+        return tuple(self.mirror.sparse) if own is None else own
 
     def state(self, *, whole: bool = True, sprints: int | None = None) -> State:
         """Return where things stand: since the team's beginning, or as much of it as a tick needs to know.
