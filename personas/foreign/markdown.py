@@ -132,7 +132,8 @@ def _value(key: str, rows: list[str], line: int) -> tuple[Any, bool]:
         if [*parts] == [key]:
             return parts[key].plain(), False
     except Fault as fault:
-        if key not in _FREE and len(rows) > 1 and any(row.startswith((" ", "\t", "-")) for row in rows[1:]):
+        within = len(rows) > 1 and any(row.startswith((" ", "\t", "-")) for row in rows[1:])
+        if key not in _FREE and (within or not str(fault).startswith("not YAML")):
             raise Fault(line + max(fault.line - 2, 0), str(fault)) from None
     first = cast("re.Match[str]", _KEY.match(rows[0]))[2].strip()
     if _BAR.fullmatch(first):

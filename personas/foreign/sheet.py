@@ -115,4 +115,4 @@ def plain(value: Any, at: int, depth: int = 0) -> Any:
 
 def number(value: float) -> str:
     """Return a number without an exponent, where that is short."""
-    return str(value) if isinstance(value, int) or "e" not in repr(value) else f"{value:.15f}".rstrip("0")
+    return str(value) if isinstance(value, int) or "e" not in repr(value) else re.sub(r"\.?0+$", "", f"{value:.15f}")
