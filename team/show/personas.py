@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from ...mail.render import line, listed
 from ...mail.text.units import counted
 from ...personas.foreign.sheet import Note
-from ..api.outside.personas import REFUSED, SKIPPED, UNCHANGED, WRITTEN, Transfer
+from ..api.outside.personas import EXISTS, REFUSED, SKIPPED, UNCHANGED, WRITTEN, Transfer
 
 _MOST = 3  # places that are named
 
@@ -24,7 +24,12 @@ def transfer(done: Transfer) -> Iterator[str]:
     counts = [f"{count} {form}" for form, count in sorted(done.read.items())]
     others = [
         counted(len([file for file in done.files if file.status == status]), "file") + f" {word}"
-        for status, word in ((UNCHANGED, "as before"), (REFUSED, "refused"), (SKIPPED, "skipped"))
+        for status, word in (
+            (UNCHANGED, "as before"),
+            (EXISTS, "in the way"),
+            (REFUSED, "refused"),
+            (SKIPPED, "skipped"),
+        )
         if any(file.status == status for file in done.files)
     ]
     yield "; ".join(
@@ -35,7 +40,7 @@ def transfer(done: Transfer) -> Iterator[str]:
 def troubles(done: Transfer) -> Iterator[str]:
     """Show why files were refused, and why some were skipped."""
     for file in done.files:
-        if file.status == REFUSED:
+        if file.status in {EXISTS, REFUSED}:
             yield line(file.why)
         elif file.status == SKIPPED:
             yield f"{_path(file.source)}: skipped: {line(file.why)}"

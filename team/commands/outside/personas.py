@@ -101,5 +101,5 @@ def _show(transfer: Transfer, *, as_json: bool) -> None:
         say(show.transfer(transfer))
         for text in show.troubles(transfer):
             note("team", text)
-    if transfer.refused:
+    if transfer.failed:
         raise typer.Exit(ExitCode.FAILED)

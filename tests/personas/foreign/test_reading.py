@@ -68,7 +68,8 @@ def test_a_file_of_crewai_has_several_personas():
     """Goal and backstory make the prompt, braces of CrewAI included."""
     text = (
         "# crew\nresearcher:\n  role: >\n    {topic} Researcher\n  goal: Find {topic}.\n  backstory: >\n    You find.\n"
-        "  llm: openai/gpt-4o\n  max_execution_time: 90\n  verbose: true\nwriter:\n  role: W\n  goal: g\n  backstory: b\n"
+        "  llm: openai/gpt-4o\n  max_execution_time: 90\n  verbose: true\n"
+        "writer:\n  role: W\n  goal: g\n  backstory: b\n"
     )
     first, second = (persona_of(sheet) for sheet in read_sheets(text, Path("agents.yaml")))
     assert first.persona.prompt == "## Goal\n\nFind {topic}.\n\n## Backstory\n\nYou find.\n"
@@ -84,7 +85,8 @@ def test_a_description_with_colons_and_dialogues_is_read_as_text():
     """No YAML, but found in half of the public files; the keys behind it count."""
     text = (
         "---\nname: critic\ndescription: Use this agent when: the user asks. Examples: <example>Context: a bug.\n"
-        'user: "Why: this?"\nassistant: "I ask: critic"\n<example>\nmodel: haiku\ntools: Read,\tGrep\ncolor: red\n---\n\nGo.\n'
+        'user: "Why: this?"\nassistant: "I ask: critic"\n<example>\n'
+        "model: haiku\ntools: Read,\tGrep\ncolor: red\n---\n\nGo.\n"
     )
     read = mapped(text)
     assert read.persona.description == "Use this agent when: the user asks."

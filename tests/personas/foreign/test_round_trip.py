@@ -26,7 +26,8 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl
 TEXTS = st.one_of(
     WORDS,
     st.sampled_from(["", "Use when: it breaks", "a # b", "'", '"', "[x", "{y", "- z", "no", "1e3", "2024-01-01",
-                     "line\nline: two\n\n<example>user: hi</example>", "null", "~", "*", "&a", "!t", "|", ">", "{{ x }}",
+                     "line\nline: two\n\n<example>user: hi</example>", "null", "~", "*", "&a", "!t", "|", ">",
+                     "{{ x }}",
                      "{% if %}", "'''", '"""', "\\n", "a\\", " lead", "trail ", "…", "\u2028", "=", "<<"]),
 )  # fmt: skip
 VALUES = st.recursive(
