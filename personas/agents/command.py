@@ -107,12 +107,10 @@ class CommandAgent:
             return Outcome(OutcomeStatus.FAILED, None, 0.0, f"cannot start: {error}", hopeless=wrong)
 
     def _play(self, job: Job) -> Outcome:
-        prompt_file = job.write_prompt()
-        argv, stdin = [self._filled(word, job, prompt_file) for word in self._words(job)], Path(os.devnull)
+        prompt_file, stdin = job.write_prompt(), Path(os.devnull)
         secrets = self._secrets()
         env = self._environment(job) | secrets | _identity(job) | _task(job)
-        if self.sandbox:
-            argv = self.sandbox.wrap(argv, env, job)
+        argv = self._argv(job, prompt_file, env)
         if self.prompt == "stdin":
             stdin = prompt_file
         elif self.prompt == "argument":
@@ -122,6 +120,11 @@ class CommandAgent:
         masked = self._masked(secrets)
         outcome = keep(job, argv, env, secrets=masked, stdin=stdin, limits=self.limits)
         return self._concluded(job, outcome, masked)
+
+    def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
+        """Return the words that are started, in the sandbox if there is one. Raises UsageError and OSError."""
+        argv = [self._filled(word, job, prompt_file) for word in self._words(job)]
+        return self.sandbox.wrap(argv, env, job) if self.sandbox else argv
 
     def rejoin(self, job: Job) -> Outcome | None:
         """Wait for the end of a run that another process started; None if nobody knows how it ended.

@@ -81,7 +81,8 @@ class Cleaned:
 
     `orphans` are folders of workspaces whose team is gone. `freed` are runs whose end is on record now, `claims` those
     that are over, `leftovers` folders that nobody needs, `staying` the folders of old runs whose output is nowhere
-    else, and `troubles` what could not be done.
+    else, `refs` the sprints and dispatches whose refs nobody needs, as `refs/team/sprint-1`, and `troubles` what could
+    not be done.
     """
 
     orphans: tuple[Orphan, ...]
@@ -91,6 +92,7 @@ class Cleaned:
     staying: int = 0
     troubles: tuple[str, ...] = ()
     claims: tuple[StaleClaim, ...] = ()
+    refs: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -107,7 +109,7 @@ class Cleaned:
             "claims": [
                 {"what": each.what, "owner": each.owner, "token": each.token, "why": each.why} for each in self.claims
             ],
-            "troubles": [*self.troubles],
+            "refs": [*self.refs], "troubles": [*self.troubles],
         }  # fmt: skip
 
 
@@ -246,7 +248,8 @@ def clean(home: Path | None, *, keep: bool = False, older: timedelta | None = No
     Args:
         home: The team's folder, whose settings say where workspaces lie; without one, only the default place is seen.
         keep: Whether everything is only found.
-        older: Of what age the folders of runs are removed, and dispatches that were cut off given up; None leaves both.
+        older: Of what age the folders of runs, records of sessions and refs are removed, and dispatches that were cut
+            off given up; None leaves these.
     """
     root = read_settings(home, os.environ).settings.workspace.root if home else None
     if home:
@@ -263,4 +266,5 @@ def _cleaned(home: Path, *, keep: bool, older: timedelta | None) -> Cleaned:
     context, repository = open_for_dispatch(home)
     cleaning = Cleaning(context, repository, keep=keep, older=older)
     freed, claims, left = tuple(cleaning.free()), cleaning.claims(), tuple(cleaning.leftovers())
-    return Cleaned((), not keep, freed, left, cleaning.staying, tuple(cleaning.troubles), claims)
+    refs = cleaning.refs()
+    return Cleaned((), not keep, freed, left, cleaning.staying, tuple(cleaning.troubles), claims, refs)

@@ -16,11 +16,11 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, console, dispatch, overview, plan, trace
+from . import agents, ask, console, dispatch, mcp, overview, plan, trace
 from .common import options as option
 from .common.printing import say
 from .outside import jules, measures, notify, personas
-from .work import claims, hook, sessions, worker
+from .work import claims, hook, join, sessions, worker
 
 
 class DemoTeam(StrEnum):
@@ -113,13 +113,14 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, measures):
+for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, join, mcp, measures):
     app.registered_commands += more.app.registered_commands
 app.registered_commands += sessions.commands.registered_commands
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)
 app.add_typer(measures.export)
 app.add_typer(sessions.app)
+app.add_typer(hook.app)
 app.add_typer(jules.app)
 app.add_typer(console.app)
 app.add_typer(personas.app)
