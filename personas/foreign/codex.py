@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.team_file import syntax_error
-from ..frontmatter import Fault
+from ..frontmatter import Fault, number
 from .markdown import check_link
-from .sheet import Format, NotAPersona, Sheet, number, plain
+from .sheet import Format, NotAPersona, Sheet, plain
 
 PROMPT = "developer_instructions"
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)

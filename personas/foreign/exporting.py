@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from ...mail.text.units import seconds, span
-from ..frontmatter import Fault
+from ..frontmatter import Fault, number
 from ..persona import Persona, default_name
 from .access import spelled_access
 from .codex import write_codex
@@ -27,7 +27,7 @@ from .mapping import (
     persona_of,
 )
 from .markdown import write_markdown
-from .sheet import Format, Sheet, number
+from .sheet import Format, Sheet
 
 FILES = {  # where each tool looks for its files
     Format.CLAUDE: ".claude/agents/{id}.md",

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple, cast
 
 from ...mail.directory import PROGRAMS
 from ...mail.text.units import span
-from ..frontmatter import BOOLEANS, Fault, Part, read_parts
+from ..frontmatter import BOOLEANS, Fault, Part, read_parts, write_yaml
 from ..persona import OWN_KEYS, Persona, made_persona, meant
 from . import access
-from .markdown import write_yaml
 from .reasons import REASONS, why_not
 from .sheet import Format, Note, Sheet, spelled
 

@@ -33,7 +33,7 @@ WRITTEN, UNCHANGED, EXISTS, REFUSED, SKIPPED = "written", "unchanged", "exists",
 class File:
     """What became of one persona of a file.
 
-    `status` is one of WRITTEN (or would be), UNCHANGED, EXISTS where another persona of that name is in the way, REFUSED
+    `status` is WRITTEN (or would be), UNCHANGED, EXISTS where another persona of that name is in the way, REFUSED
     for what cannot be read, and SKIPPED for a file that no tool takes for a persona, each with `why`. `target` is where
     it is, or would be; `notes` tell what became of its keys, and `lost` what an export does not say.
     """
