@@ -42,7 +42,7 @@ ARROWS = {
     "mail.commands": {"mail", "mail.archive", "mail.check", "mail.log", "mail.query", "mail.text"},
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
-    "personas": {"personas.capture", "personas.running", "personas.setup", "personas.spending"},
+    "personas": {"personas.capture", "personas.foreign", "personas.running", "personas.setup", "personas.spending"},
     "personas.acp": {
         "personas",
         "personas.agents",
@@ -52,6 +52,7 @@ ARROWS = {
     },
     "personas.agents": {
         "personas",
+        "personas.agents.presets",
         "personas.running",
         "personas.setup",
         "personas.spending",
@@ -67,6 +68,7 @@ ARROWS = {
         "personas.streams",
         "personas.web",
     },
+    "personas.foreign": {"personas"},
     "personas.jules": {"personas", "personas.agents", "personas.running", "personas.streams", "personas.web"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
@@ -290,6 +292,7 @@ ARROWS = {
         "team.show.charts",
     },
     "team.commands.outside": {
+        "team.api",
         "team.api.outside",
         "team.commands.common",
         "team.session",
@@ -402,6 +405,7 @@ LAZY = {
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
     "personas.acp.play": {"turns"},  # the agent starts while the SDK is loaded
+    "personas.roster": {"mapping", "reading"},  # a team of its own files needs no other tool's
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
