@@ -91,9 +91,10 @@ def can_be_tried(settings: AgentSettings) -> bool:
 
 
 def _preset_of(settings: AgentSettings) -> Preset | None:
-    """Return the preset of an agent: its own, or that of the program in its command."""
+    """Return the preset of an agent: its own, as it is spoken to, or that of the program in its command."""
     if settings.preset:
-        return preset(settings.preset)
+        known = preset(settings.preset)
+        return known.by_protocol() if settings.kind == "acp" else known
     program = Path(settings.command[0]).name if settings.command else ""
     return next((each for each in presets() if each.program == program), None)
 

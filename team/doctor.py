@@ -16,13 +16,12 @@ from ..personas.chat.orders import ChatError
 from ..personas.errors import GitTooOld
 from ..personas.git import check_version
 from ..personas.prompt import fault_of
-from ..personas.roster import read_roster
 from ..scheduler.context import Context
 from ..scheduler.kinds import LaunchReason
 from ..scheduler.limits.routing import Work
 from ..scheduler.routes import routing_of
 from .checks import AgentState, agent_state, can_be_tried, installed_agents
-from .open import open_team
+from .open import open_team, roster_of
 from .place import place_trouble
 
 
@@ -129,7 +128,7 @@ def _team(context: Context) -> Iterator[Check]:
     """Check places and personas of a team."""
     if trouble := place_trouble(context.home, context.settings.workspace.root):
         yield Check("workspaces", Finding.TROUBLE, trouble)
-    roster = read_roster(context.home / "personas")
+    roster = roster_of(context.home, context.settings)
     faults = [fault for persona in roster.personas if (fault := fault_of(persona))]
     yield from (Check("personas", Finding.TROUBLE, problem) for problem in (*roster.problems, *faults))
     if not context.members:

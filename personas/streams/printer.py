@@ -18,14 +18,13 @@ class Printer:
     """Prints the events of one run to `out`, each as a line, as it happens.
 
     `think` prints what a model thought, which is kept in the output and is no message. `refuse` notes a tool that was
-    denied, which the final event names. `spend` tells what the run has used so far, all in all, and `end` repeats it.
+    denied, which the final event names. `spend` prints what the run has used so far, all in all, as `end` does again.
     """
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     _session: str = ""
     _last: str = ""
     _messages: int = 0
-    _spent: int = 0
     _denied: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _usage: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -67,23 +66,22 @@ class Printer:
         self._event(type="system", subtype="permission_denied", session_id=self._session, **denied, reason=why)
 
     def spend(
-        self, input: int, output: int, *, cached: int | None = None, usd: float | None = None, model: str = ""
+        self, input: int | None, output: int | None, *, cached: int | None = None, usd: float | None = None,
+        model: str = "",
     ) -> None:  # fmt: skip
-        """Tell the tokens that were used so far; `input` includes those that came from a cache, `cached`.
+        """Tell what was used so far; `input` includes the tokens from a cache, `cached`. None: nobody knows.
 
-        A budget counts them at once; the final event has them all again.
+        New tokens are printed at once, so that a budget holds while the run goes on.
         """
-        before = self._usage
-        self._usage = {
-            "input": input - (cached or 0), "output": output, "cached": cached, "usd": usd,
-            "model": model or self._usage.get("model", ""),
-        }  # fmt: skip
-        told = {"input": "input_tokens", "output": "output_tokens", "cached": "cache_read_input_tokens"}
-        figures = {key: max(0, self._usage[name] - (before.get(name) or 0)) for name, key in told.items()
-                   if self._usage[name] is not None}  # fmt: skip
-        self._spent += 1
-        message: dict[str, Any] = {"id": f"usage {self._spent}", "role": "assistant", "content": [], "usage": figures}
-        self._event(type="assistant", message=message | ({"model": model} if model else {}))
+        tokens: dict[str, int] = {}
+        if input is not None and output is not None:
+            tokens = {"input_tokens": input - (cached or 0), "output_tokens": output}
+            tokens |= {"cache_read_input_tokens": cached} if cached is not None else {}
+        told, model = self._usage.get("tokens"), model or self._usage.get("model", "")
+        self._usage = {"tokens": tokens, "usd": usd, "model": model}
+        if tokens and tokens != told:
+            message: dict[str, Any] = {"id": "usage", "role": "assistant", "content": [], "usage": tokens}
+            self._event(type="assistant", message=message | ({"model": model} if model else {}))
 
     def stand(self, text: str) -> None:
         """Print a plain line on how things stand, unless that is the last that was printed."""
@@ -95,13 +93,8 @@ class Printer:
         """Print the final event; `text` is the last message, or why the run failed."""
         more: dict[str, Any] = {}
         if self._usage:
-            more["usage"] = {"input_tokens": self._usage["input"], "output_tokens": self._usage["output"]}
-            if self._usage["cached"] is not None:
-                more["usage"]["cache_read_input_tokens"] = self._usage["cached"]
-            if self._usage["usd"] is not None:
-                more["total_cost_usd"] = self._usage["usd"]
-            if self._usage["model"]:
-                more["model"] = self._usage["model"]
+            names = {"usage": "tokens", "total_cost_usd": "usd", "model": "model"}
+            more |= {name: value for name, key in names.items() if (value := self._usage[key]) not in (None, "", {})}
         if self._denied:
             more["permission_denials"] = self._denied
         self._event(
