@@ -20,6 +20,7 @@ from .clis import INSTALLED
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
 PROGRAM = INSTALLED[0] / "llmock"
+CUT = {"latency": 100, "truncateAfterChunks": 3}
 WORDS = " ".join(f"word {number} of a long answer" for number in range(20_000))
 
 
@@ -50,7 +51,7 @@ FIXTURES = [
     fixture("tools", {"content": "It is done."}, turnIndex=2),
     fixture("limited", error(429, "Too many requests"), turnIndex=0, sequenceIndex=0), *writes("limited"),
     fixture("broken", error(500, "Something broke"), turnIndex=0, sequenceIndex=0), *writes("broken"),
-    fixture("cut", {"content": WORDS[:400]}, {"latency": 100, "truncateAfterChunks": 3}, turnIndex=0, sequenceIndex=0), *writes("cut"),
+    fixture("cut", {"content": WORDS[:400]}, CUT, turnIndex=0, sequenceIndex=0), *writes("cut"),
     fixture("slow", {"content": WORDS[:200]}, {"latency": 300}, turnIndex=1),
     *writes("slow"),
     fixture("talks", {"content": WORDS}),
