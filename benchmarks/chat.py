@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -24,8 +25,7 @@ import psutil
 from table import Row, markdown, show
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from chat_model import ChatModel, Reply, call, calls, delta, sse, usage
-
+fake: Any = import_module("chat_model")  # the fake server of the tests
 SCHEDULER = str(Path(sys.executable).with_name("scheduler"))
 WHO = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
 PLAY, KEEPER = "team_mail.personas.chat.play", "keeper"
@@ -60,23 +60,27 @@ class Server:
     def __init__(self, runs: int) -> None:
         self.all_here, self.go = threading.Barrier(runs + 1), threading.Event()
 
-    def answer(self, body: dict[str, Any]) -> Reply:
+    def answer(self, body: dict[str, Any]) -> Any:
         turn = sum(message["role"] == "assistant" for message in body["messages"])
         name = body["messages"][1]["content"].partition("You are `")[2].partition("`")[0]
         if turn == 0:
-            return calls(call("list_files"), call("read_file", 1, path="big.txt"), call("search", 2, pattern="line 7"))
+            return fake.calls(
+                fake.call("list_files"),
+                fake.call("read_file", 1, path="big.txt"),
+                fake.call("search", 2, pattern="line 7"),
+            )
         if turn == 1:
-            return calls(call("write_file", path=f"docs/{name}.md", content="a line of words\n" * 6_000))
+            return fake.calls(fake.call("write_file", path=f"docs/{name}.md", content="a line of words\n" * 6_000))
         if turn == 2:
-            return calls(call("run", command="git status --short"))
-        return Reply(self.pieces())
+            return fake.calls(fake.call("run", command="git status --short"))
+        return fake.Reply(self.pieces())
 
     def pieces(self) -> Iterator[bytes]:
         for number in range(2_000):
-            yield sse(delta(content=f"Piece {number} of a long last answer, which comes. "), done=False)
+            yield fake.sse(fake.delta(content=f"Piece {number} of a long last answer, which comes. "), done=False)
         self.all_here.wait(PATIENCE)
         self.go.wait(PATIENCE)
-        yield sse(delta("stop"), usage(20_000, 25_000))
+        yield fake.sse(fake.delta("stop"), fake.usage(20_000, 25_000))
 
 
 def made(folder: Path, url: str, runs: int) -> None:
@@ -122,7 +126,7 @@ def main() -> None:
     given = parser.parse_args()
     load, runs = os.getloadavg()[0], 10 if given.quick else given.runs
     server = Server(runs)
-    with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name, ChatModel(answer=server.answer) as model:
+    with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name, fake.ChatModel(answer=server.answer) as model:
         folder, began = Path(name) / "project", time.monotonic()
         made(folder, model.url, runs)
         env = os.environ | {"XDG_STATE_HOME": f"{name}/state"}

@@ -19,6 +19,7 @@ from ..web.urls import is_loopback
 from .orders import CONTEXT, ChatError, Orders
 
 KEY, MISSING, BAD = frozenset({401, 403}), 404, 400  # statuses of HTTP
+UNTOLD = "as nobody says otherwise: set context if that is wrong"
 _QUICK = 5.0  # seconds for a question
 _MOST_LISTED = 20
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d+)", re.MULTILINE)
@@ -106,7 +107,7 @@ class ServerFacts:
         for where, ask in asked:
             if size := _asked(ask):
                 return size, where
-        return CONTEXT, "as nobody says otherwise: set context if that is wrong"
+        return CONTEXT, UNTOLD
 
     @property
     def _names(self) -> set[str]:

@@ -348,3 +348,23 @@ def test_what_comes_meanwhile_is_told_with_the_next_turn(talk):
     talk.notes = ["conflict-1.md: bob changes line 2, too"]
     talk.hold(calls(call("list_files")), says("done"))
     assert talk.model.sent()[-1] == "[This came meanwhile.]\nconflict-1.md: bob changes line 2, too"
+
+
+def test_a_model_that_is_loaded_only_then_tells_its_context_after_the_first_answer(talk):
+    """As Ollama does: what was not known before is asked once more."""
+    loaded = {"models": [{"name": MODEL, "context_length": 4_096}]}
+    talk.model.pages = {"/api/show": {}, "/api/ps": {"models": []}}
+    talk.model.answer = lambda _: talk.model.pages.update({"/api/ps": loaded}) or says("done")
+    talk.hold()
+    assert talk.lines()[0].startswith("context: 32,768 tokens, as nobody says")
+    assert talk.lines()[-1] == "context: 4,096 tokens, as Ollama says"
+    assert talk.talk.memory.context == 4_096
+
+
+def test_words_are_printed_as_they_come_in_no_more_events_than_needed(talk):
+    """A server that sends one word at a time makes no event of each."""
+    words = [f"word {number} " for number in range(300)]
+    talk.hold(Reply(sse(*(delta(content=word) for word in words), delta("stop"))))
+    pieces = [json.loads(row) for row in talk.printed.splitlines() if "content_block_delta" in row]
+    assert "".join(each["event"]["delta"]["text"] for each in pieces) == "".join(words)
+    assert 10 < len(pieces) < 40
