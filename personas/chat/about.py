@@ -130,9 +130,10 @@ class ServerFacts:
         return self._quick(self._root).get("props")["default_generation_settings"]["n_ctx"]
 
     def _of_lm_studio(self) -> Any:
+        """Ask for the context of a model that is loaded: how it loads one is not what it could take at most."""
         models = self._quick(self._root).get("api/v0/models")["data"]
         own = next(each for each in models if each["id"] in self._names)
-        return own.get("loaded_context_length") or own["max_context_length"]
+        return own.get("loaded_context_length") or (own["max_context_length"] if own.get("state") == "loaded" else 0)
 
     def _of_ollama(self) -> Any:
         """Ask for the context that Ollama runs the model with, which is usually less than the model could take."""

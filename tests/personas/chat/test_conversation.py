@@ -291,6 +291,10 @@ def test_money_and_cached_tokens_are_told_where_the_server_tells_them(talk):
 # -- the context
 
 
+def loaded(state):
+    return {"id": MODEL, "max_context_length": 7_500, "state": state}
+
+
 @pytest.mark.parametrize(
     ("models", "pages", "size"),
     [
@@ -298,7 +302,8 @@ def test_money_and_cached_tokens_are_told_where_the_server_tells_them(talk):
         ([{"id": MODEL, "context_length": 5_000}], {}, 5_000),
         ([{"id": MODEL}], {"/props": {"default_generation_settings": {"n_ctx": 6_000}}}, 6_000),
         ([{"id": MODEL}], {"/api/v0/models": {"data": [{"id": MODEL, "loaded_context_length": 7_000}]}}, 7_000),
-        ([{"id": MODEL}], {"/api/v0/models": {"data": [{"id": MODEL, "max_context_length": 7_500}]}}, 7_500),
+        ([{"id": MODEL}], {"/api/v0/models": {"data": [loaded("loaded")]}}, 7_500),
+        ([{"id": MODEL}], {"/api/v0/models": {"data": [loaded("not-loaded")]}}, 32_768),
         ([{"id": f"{MODEL}:latest"}], {"/api/show": {"parameters": "stop x\nnum_ctx    8000"}}, 8_000),
         ([{"id": MODEL}], {"/api/show": {}, "/api/ps": {"models": [{"name": MODEL, "context_length": 9_000}]}}, 9_000),
         ([{"id": MODEL, "max_model_len": "much"}], {"/props": [], "/api/show": {"parameters": None}}, 32_768),
