@@ -168,7 +168,7 @@ def mail_server() -> tuple[str, ...]:
 
 def chat_orders(settings: AgentSettings) -> ChatOrders:
     """Return what a table of kind `chat` says of its model."""
-    silence = settings.idle or ChatOrders.silence
+    silence = settings.idle / 2 if settings.idle else ChatOrders.silence  # so that it is told before the run is ended
     return ChatOrders(
         settings.base_url or "", settings.model or "", "", settings.context or 0, settings.tools, settings.turns,
         settings.commands, silence,
