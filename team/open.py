@@ -16,9 +16,11 @@ from ..mail.open import open_mailbox, team_home, with_directory
 from ..mail.team_file import directory_of
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
+from ..personas.agents.presets.preset import preset
 from ..personas.agents.replay import ReplayAgent
 from ..personas.agents.sandbox import Sandbox
 from ..personas.agents.scripts import bundled_agent
+from ..personas.agents.session import Sessions
 from ..personas.bundled import with_bundled
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository, with_drivers
@@ -139,8 +141,19 @@ def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = N
         return jules_agent(name, jules_orders(settings, team or TeamSettings()), env_file, limits)
     sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
     return CommandAgent(
-        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox
+        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox,
+        sessions_of(settings),
     )  # fmt: skip
+
+
+def sessions_of(settings: AgentSettings) -> Sessions:
+    """Return how the command of a table goes on with a session, which is known of that of its preset."""
+    known = preset(settings.preset) if settings.preset else None
+    if known is None or settings.command != known.words(
+        settings.model, settings.args, sandbox=settings.sandbox == "bwrap"
+    ):
+        return Sessions(why_not="its command is your own, and not that of a preset")
+    return Sessions(known.resume, known.sessions, len(known.last), known.not_resumed, known.cumulative)
 
 
 def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:

@@ -27,6 +27,7 @@ from ..spending.usage import UNKNOWN, whole
 from ..streams.stream import read_stream
 from .result import FILE, is_written, log_of, output_of
 from .sandbox import Sandbox
+from .session import Sessions
 from .verdict import BadExit, failed, verdict
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port", "timeout")
@@ -41,7 +42,7 @@ class CommandAgent:
 
     A run fails if the command's exit code is not 0, if its JSON output reports an error or breaks off, or if the result
     it leaves for its task cannot be read. `bad_exit` is what an exit code other than 0 makes of a run whose output says
-    success. With a `sandbox` it reaches nothing but what that shows.
+    success. With a `sandbox` it reaches nothing but what that shows. `sessions` says how a run goes on with a session.
 
     Its environment holds the harmless part of the scheduler's (`PASSED`), the variables named in `env` (some only if
     another one is set, `NAME if OTHER`), and those that `env_file` sets. All values of `env_file`, and those in `env`
@@ -56,6 +57,7 @@ class CommandAgent:
     limits: RunLimits = field(default_factory=RunLimits)
     bad_exit: BadExit = "failed"
     sandbox: Sandbox | None = None
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def max_prompt(self) -> int | None:
@@ -76,6 +78,10 @@ class CommandAgent:
             return why
         why = self.sandbox and self.sandbox.trouble(self.command)
         return f"agent {self.name}: {why}" if why else None
+
+    def unresumable(self, session: str) -> str:
+        """Return why a run cannot go on with a session of this agent, "" if it can. Raises UsageError."""
+        return self.sessions.trouble(session, self._passed() | self._secrets())
 
     def _missing(self) -> str | None:
         if not self.command or not self.command[0]:
@@ -102,9 +108,10 @@ class CommandAgent:
 
     def _play(self, job: Job) -> Outcome:
         prompt_file = job.write_prompt()
-        argv, stdin = [self._filled(word, job, prompt_file) for word in self.command], Path(os.devnull)
         secrets = self._secrets()
         env = self._environment(job) | secrets | _identity(job) | _task(job)
+        words = [self._filled(word, job, prompt_file) for word in self.command]
+        argv, stdin = self.sessions.command(words, job.resume, env), Path(os.devnull)
         if self.sandbox:
             argv = self.sandbox.wrap(argv, env, job)
         if self.prompt == "stdin":
@@ -156,9 +163,12 @@ class CommandAgent:
         return filled(word, values)
 
     def _environment(self, job: Job) -> dict[str, str]:
-        passed = self._named() | {name: value for name, value in given().items() if PASSED.fullmatch(name)}
         folder = job.workspace / RUN_FOLDER
-        return {"BASH_ENV": str(folder / STARTUP)} | passed | {"PATH": _path(folder), "TERM": "dumb"}
+        return {"BASH_ENV": str(folder / STARTUP)} | self._passed() | {"PATH": _path(folder), "TERM": "dumb"}
+
+    def _passed(self) -> dict[str, str]:
+        """Return the variables of the scheduler that a run gets."""
+        return self._named() | {name: value for name, value in given().items() if PASSED.fullmatch(name)}
 
     def _secrets(self) -> dict[str, str]:
         return read_environment(self.env_file, self.name) if self.env_file else {}
