@@ -58,6 +58,7 @@ ARROWS = {
     "personas.streams": {"personas", "personas.keeping", "personas.spending"},
     "personas.web": {"personas"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
+    "scheduler.answers": {"scheduler.context", "scheduler.kinds", "scheduler.settings", "scheduler.state"},
     "scheduler.approval": {"scheduler.kinds"},
     "scheduler.claims": {
         "scheduler.errors",
@@ -172,6 +173,7 @@ ARROWS = {
     },
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
+        "scheduler.answers",
         "scheduler.claims",
         "scheduler.context",
         "scheduler.foretell",
