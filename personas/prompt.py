@@ -25,7 +25,7 @@ from ..mail.letter import TYPES, is_type
 from ..mail.message import Message
 from ..mail.render import clean, line
 from .agent import Assignment
-from .brief import brief
+from .brief import allowed, brief
 from .errors import PersonaError
 from .persona import Persona
 
@@ -80,6 +80,10 @@ Your files have the merge of your patch that conflicted, which that one does not
 _CLONE = """\
 You work alone in a private clone of {repository} at commit `{base}`. The state of its files when you end is your
   patch, and the weaver lands it on `{branch}`. You need not commit. Never push, and change nothing outside of it."""
+_SPARSE = """\
+Your clone holds these folders, and the files in the folders above them: {folders}. All others are in its history:
+  `git ls-tree -r --name-only HEAD` lists all files, `git show HEAD:FILE` prints one, and to change it you write all of
+  it at its place. What is not there counts as unchanged. If you need a whole folder more, ask `{human}` by mail."""
 _FOLDER = "There is no repository: you work in an empty folder of your own, and only your result is kept."
 _ASK = "Nobody can answer while you run. Ask by mail, go on with what is certain, and end. The human is `{human}`."
 _HOUSE = (
@@ -127,7 +131,7 @@ class Situation:
     wakes nobody; it is empty if there is none. `foretold` tells that the run is told while it goes on whom it meets.
     `channels` are those that the persona is a member of. `claimed` are globs of files that others have claimed, each
     with whose they are and until when. `delivered` tells that mail reaches the run while it goes on, and `resumed` that
-    its agent goes on with an earlier session.
+    its agent goes on with an earlier session. `sparse` are the folders that the clone holds, if not all.
     """
 
     sprint: int
@@ -147,6 +151,7 @@ class Situation:
     claimed: tuple[tuple[str, str], ...] = ()
     delivered: bool = False
     resumed: bool = False
+    sparse: tuple[str, ...] = ()
 
 
 def write_prompt(
@@ -216,8 +221,7 @@ def written_prompt(
 
 def as_shown(message: Message, human: str, nonce: str | None = None) -> str:
     """Return one message as a prompt shows it, for a run that goes on; `human` is the id of the human."""
-    situation = Situation(0, 1, "", "", "", human, (), "")
-    return _message(message, situation, nonce or secrets.token_hex(16), 1.0) + "\n"
+    return _message(message, Situation(0, 1, "", "", "", human, (), ""), nonce or secrets.token_hex(16), 1.0) + "\n"
 
 
 def fault_of(persona: Persona) -> str | None:
@@ -341,7 +345,7 @@ def _facts(persona: Persona, situation: Situation) -> str:
     again = _AGAIN if situation.sprint and situation.attempt > 1 else ""
     facts = [
         (_RUN if situation.sprint else _TASK_RUN).format(**values) + again,
-        *([_CLONE.format(**values), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
+        *([_CLONE.format(**values), *_sparse(situation), allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
         (_ASK_RUNNING if situation.delivered else _ASK).format(**values),
     ]
     if situation.claimed:
@@ -367,13 +371,10 @@ def _facts(persona: Persona, situation: Situation) -> str:
     return "\n".join(f"- {fact}" for fact in facts)
 
 
-def _allowed(persona: Persona) -> str:
-    if persona.paths is None:
-        return "You may change any file that your role gives you a reason to."
-    if not persona.paths:
-        return "You may change no file: a patch to any is refused. What you find, you tell by mail."
-    globs = ", ".join(f"`{line(glob)}`" for glob in persona.paths)
-    return f"You may change only {globs}: a patch to any other file is refused. Ask by mail for other changes."
+def _sparse(situation: Situation) -> list[str]:
+    """Name the folders of a clone that does not hold all, and say how to come by the others."""
+    folders = ", ".join(f"`{line(folder)}`" for folder in situation.sparse)
+    return [_SPARSE.format(folders=folders, human=line(situation.human))] if folders else []
 
 
 def _member(id: str, description: str) -> str:

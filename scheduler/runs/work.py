@@ -388,7 +388,7 @@ class Work:
             quiet=quiet_type(context.settings.sprint.wakes_not), foretold=self._is_foretold,
             channels=context.mailbox.directory.channels_with(launch.persona),
             claimed=of_others(context.claims.moment(), launch.persona), delivered=self.watch.delivery.is_on,
-            resumed=bool(self.resumption.session),
+            sparse=context.sparse_of(launch.persona), resumed=bool(self.resumption.session),
         )  # fmt: skip
 
     def _timeout(self) -> float:
