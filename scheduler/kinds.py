@@ -255,6 +255,7 @@ class SprintOutcome(Described):
     UNJUDGED = word(
         "unjudged", "Nothing is left to do, or to be started, but a gate judged nothing: it fails without any patch."
     )
+    UNANSWERED = word("unanswered", "Nothing is left to do until somebody answers: the last run of a persona asks.")
     BROKEN = word(
         "broken",
         "Every run of an agent failed, those of several personas and at least one retry: the agent itself "

@@ -75,6 +75,7 @@ ARROWS = {
     "personas.streams": {"personas", "personas.keeping", "personas.spending"},
     "personas.web": {"personas"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
+    "scheduler.answers": {"scheduler.context", "scheduler.kinds", "scheduler.settings", "scheduler.state"},
     "scheduler.approval": {"scheduler.kinds"},
     "scheduler.claims": {
         "scheduler.errors",
@@ -189,6 +190,7 @@ ARROWS = {
     },
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
+        "scheduler.answers",
         "scheduler.claims",
         "scheduler.context",
         "scheduler.foretell",

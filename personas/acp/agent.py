@@ -66,6 +66,11 @@ class AcpAgent(CommandAgent):
             return f"agent {self.name} speaks ACP, for which a package is missing: {INSTALL}"
         return super().trouble()
 
+    def unresumable(self, session: str) -> str:
+        """Return "": whether the agent loads the session is known once it is asked, and told then."""
+        del session
+        return ""
+
     def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
         model = job.model or self.orders.model
         command = (*self.command, *(word.replace("{model}", model) for word in self.model_words if model))

@@ -19,6 +19,7 @@ from ..state.facts import Mail, Patch, Run
 from ..state.sprints import State
 from ..state.summary import FAILED, Summary, summary
 from .plan import Skip, TickPlan
+from .tries import is_asking
 
 _OUTPUT = 8_000  # bytes of a run's output, from its end
 _LINES = 20
@@ -125,7 +126,9 @@ def closing(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     how = "converged" if result.converged else f"did not converge: {result.outcome}"
     subject = f"Sprint {result.sprint} {how}, {result.patches} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
-    body = "\n".join([*_result(result), *_failures(state, result), *_landing(context, state, result)])
+    body = "\n".join(
+        [*_result(result), *_questions(context, state), *_failures(state, result), *_landing(context, state, result)]
+    )
     letter = Letter(
         "scheduler", [context.settings.team.human], subject, body, type="status", payload=result.document(),
         key=f"sprint {result.sprint}",
@@ -160,6 +163,16 @@ def _result(result: Summary) -> Iterator[str]:
     yield f"  scheduler report {result.sprint}      where the time went"
     if result.landed:
         yield f"  git log -p {result.branch}   look at it"
+
+
+def _questions(context: Context, state: State) -> Iterator[str]:
+    """Name those whose last run asks, with the command that shows what."""
+    last = {run.persona: run for run in state.runs if run.sprint == state.number}
+    asking = [run for run in last.values() if is_asking(run)]
+    if asking:
+        yield from ("", "Waiting for an answer, which launches them again:")
+    for run in asking:
+        yield f"  {run.persona}  (team-mail read {run.asked} --persona {context.settings.team.human})"
 
 
 def _failures(state: State, result: Summary) -> Iterator[str]:

@@ -54,6 +54,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     silent = {key for key, origin in settings.origins.items() if origin.where == "default"}
     assert silent == {
         "sprint.cron",
+        "team.oracle",
         "workspace.root",
         "weaver.sign",
         "supervisor.max_rounds",

@@ -87,11 +87,13 @@ class Acp:
 class Preset:
     """One coding agent. `install` and `package` say where it comes from, and `not_run` why it was never tried.
 
-    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` and `{session}`
-    stand for what a user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its
-    output that tell what a run took. An item of `env` is the name of a variable, or `NAME if OTHER`. `home` is what it
-    needs of the home folder in a sandbox, and `in_sandbox` has the words of its command that are others there. `models`
-    are globs of the models that it has, in small letters, empty for any; `narrow` says how it is told to do less.
+    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` stands for what a
+    user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its output that tell
+    what a run took. `resume` are the words with which it goes on with a session, `sessions` where that is kept,
+    `not_resumed` why it cannot, and `cumulative` how it counts, see `Sessions`. An item of `env` is the name of a
+    variable, or `NAME if OTHER`. `home` is what it needs of the home folder in a sandbox, and `in_sandbox` has the
+    words of its command that are others there. `models` are globs of the models that
+    it has, in small letters, empty for any; `narrow` says how it is told to do less.
     """
 
     name: str
@@ -107,6 +109,9 @@ class Preset:
     last: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    not_resumed: str = ""
+    cumulative: bool = False
     litter: tuple[str, ...] = ()
     home: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
