@@ -245,6 +245,7 @@ ARROWS = {
         "team.cleaning",
         "team.dispatcher",
         "team.doctor",
+        "team.hooks",
         "team.init",
         "team.install",
         "team.interrupts",
@@ -269,6 +270,7 @@ ARROWS = {
         "team.demo",
         "team.diagnostics",
         "team.home",
+        "team.hooks",
         "team.mcp",
         "team.session",
         "team.show",
@@ -285,6 +287,7 @@ ARROWS = {
         "team.api",
         "team.commands.common",
         "team.home",
+        "team.hooks",
         "team.session",
         "team.show",
         "team.webhooks",
@@ -395,6 +398,8 @@ LAZY = {
     "team.console.api.sprints": {"deploy"},  # as above
     "team.console.api.views": {"tasks"},  # as above
     "team.console.pages.page": {"filters"},  # only pages need them
+    "team.hooks.seat": {"claims", "errors", "process"},  # a hook without mail reads no claims
+    "team.hooks.show": {"mail", "cursor", "unread", "open", "output", "escape"},  # nor anything else
     "team.mcp.serve": {"http"},  # a client on standard input does not wait for the server
     "team.api.sprints": {
         "continuous",
