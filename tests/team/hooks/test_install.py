@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -148,7 +147,7 @@ def test_a_link_and_a_file_that_is_read_only_are_told(place, tmp_path):
         install("claude", place)
     file.chmod(0o640)
     install("claude", place)
-    assert os.stat(file).st_mode & 0o777 == 0o640
+    assert file.stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "dotfiles.json").read_text() == "{}\n"
 
 
