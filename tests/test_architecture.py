@@ -43,6 +43,13 @@ ARROWS = {
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
     "personas": {"personas.capture", "personas.running", "personas.setup", "personas.spending"},
+    "personas.acp": {
+        "personas",
+        "personas.agents",
+        "personas.agents.presets",
+        "personas.running",
+        "personas.streams",
+    },
     "personas.agents": {
         "personas",
         "personas.running",
@@ -52,6 +59,14 @@ ARROWS = {
     },
     "personas.agents.presets": {"personas"},
     "personas.capture": {"personas", "personas.agents.presets", "personas.keeping"},
+    "personas.chat": {
+        "personas",
+        "personas.agents",
+        "personas.keeping",
+        "personas.running",
+        "personas.streams",
+        "personas.web",
+    },
     "personas.jules": {"personas", "personas.agents", "personas.running", "personas.streams", "personas.web"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
@@ -347,6 +362,7 @@ DOORS = ("", *FOLDERS)
 COMMANDS = re.compile(r"mail\.commands\.\w+|team\.commands(\.\w+)+")
 HOMES = {
     "anyio": re.compile(r"team\.mcp\.server"),
+    "acp": re.compile(r"personas\.acp\.(session|client)"),
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
     "duckdb": re.compile(r"mail\.query\.(query|copies)"),
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
@@ -354,7 +370,7 @@ HOMES = {
     "mcp": re.compile(r"team\.mcp\.server"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
+        r"personas\.acp\.session|scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
         r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)|team\.mcp\.server"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
@@ -388,6 +404,7 @@ LAZY = {
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
+    "personas.acp.play": {"turns"},  # the agent starts while the SDK is loaded
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2

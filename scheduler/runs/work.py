@@ -336,7 +336,7 @@ class Work:
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
             launch.assignment, context.settings.team.human, leave=self.watch.leave, on_usage=self._take_usage,
-            session=context.session,
+            session=context.session, **context.asked_of(launch.persona),
         )  # fmt: skip
 
     def _take_usage(self, usage: Usage) -> None:
@@ -368,7 +368,7 @@ class Work:
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
             quiet=quiet_type(context.settings.sprint.wakes_not), foretold=self._is_foretold,
             channels=context.mailbox.directory.channels_with(launch.persona),
-            claimed=of_others(context.claims.moment(), launch.persona),
+            claimed=of_others(context.claims.moment(), launch.persona), sparse=context.sparse_of(launch.persona),
         )  # fmt: skip
 
     def _timeout(self) -> float:

@@ -18,8 +18,8 @@ from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
 from . import agents, ask, console, dispatch, mcp, overview, plan, trace
 from .common import options as option
-from .common.printing import note, say
-from .outside import jules, measures, notify
+from .common.printing import say
+from .outside import jules, measures, notify, personas
 from .work import claims, hook, join, sessions, worker
 
 
@@ -84,29 +84,6 @@ def config(
 
 
 @app.command()
-def personas(as_json: option.Json = False) -> None:
-    """List the roster: who plays whom, and who takes part; then teams and channels.
-
-    Files that are no personas are named, with exit code 1.
-    """
-    from ...mail import render
-    from ...mail.open import team_home
-    from ..api import team
-    from ..show import team as show
-
-    roster = team.personas(team_home())
-    if as_json:
-        render.document(roster.document())
-    else:
-        render.table(show.PERSONA_COLUMNS, show.personas(roster))
-        say(show.groups(roster))
-        for problem in roster.problems:
-            note("team", render.line(problem))
-    if roster.problems:
-        raise typer.Exit(ExitCode.FAILED)
-
-
-@app.command()
 def demo(
     folder: Annotated[Path | None, typer.Argument(help="An empty or new folder; by default a temporary one.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small team, only all at once; takes seconds.")] = False,
@@ -146,6 +123,7 @@ app.add_typer(sessions.app)
 app.add_typer(hook.app)
 app.add_typer(jules.app)
 app.add_typer(console.app)
+app.add_typer(personas.app)
 
 
 def command() -> Any:

@@ -16,11 +16,10 @@ from typing import Annotated, Any, Literal
 
 import anyio.from_thread
 import anyio.to_thread
-from pydantic import Field
-
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated
+from pydantic import Field
 
 from ...mail.errors import TeamMailError
 from .desk import SHOWN, Desk, Filter, Reading, Writing
