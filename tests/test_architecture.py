@@ -264,6 +264,7 @@ ARROWS = {
         "team.cleaning",
         "team.dispatcher",
         "team.doctor",
+        "team.hooks",
         "team.init",
         "team.install",
         "team.interrupts",
@@ -288,6 +289,7 @@ ARROWS = {
         "team.demo",
         "team.diagnostics",
         "team.home",
+        "team.hooks",
         "team.mcp",
         "team.session",
         "team.show",
@@ -305,6 +307,7 @@ ARROWS = {
         "team.api",
         "team.commands.common",
         "team.home",
+        "team.hooks",
         "team.session",
         "team.show",
         "team.webhooks",
@@ -418,6 +421,8 @@ LAZY = {
     "team.console.api.sprints": {"deploy"},  # as above
     "team.console.api.views": {"tasks"},  # as above
     "team.console.pages.page": {"filters"},  # only pages need them
+    "team.hooks.seat": {"claims", "errors", "process"},  # a hook without mail reads no claims
+    "team.hooks.show": {"mail", "cursor", "unread", "open", "output", "escape"},  # nor anything else
     "team.mcp.serve": {"http"},  # a client on standard input does not wait for the server
     "team.api.sprints": {
         "continuous",

@@ -117,7 +117,8 @@ class AgentSettings(Table):
     """`[agents.NAME]`: a command, one that speaks `acp`, a `chat` model, sessions of `jules`, patches, or a script.
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
-    passed on as the preset says, and is the one whose price counts where the agent names none. `budget` is how much its
+    passed on as the preset says, and is the one whose price counts where the agent names none. With `mcp`, its preset
+    gives it the tools of `team mcp`. `budget` is how much its
     runs may use in a day. Of kind `acp`, `mode` is asked for, and each step before the first prompt takes `startup`.
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
@@ -127,6 +128,7 @@ class AgentSettings(Table):
     command: Command | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     args: tuple[str, ...] = ()
+    mcp: bool = False
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     timeout: Limit = 1_800.0
     idle: Limit | None = None

@@ -16,7 +16,7 @@ listener, and end early when the function that they pass to `interrupts` is call
 - schedules: listed, run, pause, resume
 - agents: registry, doctor, candidates, try_agents
 - worker: work
-- hook: guard, install
+- hook: guard, install, uninstall, states
 - team: init, config, clean, personas, templates, template, inbox, install_texts
 """
 
