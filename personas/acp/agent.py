@@ -19,6 +19,11 @@ _SDK = "acp"
 INSTALL = "pip install 'team-mail[acp]'"
 
 
+def can_speak() -> bool:
+    """Tell whether the SDK is installed."""
+    return find_spec(_SDK) is not None
+
+
 def acp_agent(
     agent: CommandAgent,
     *,
@@ -62,7 +67,7 @@ class AcpAgent(CommandAgent):
 
     def trouble(self) -> str | None:
         """Return what is wrong with the command, the env_file or a placeholder, or that the SDK is missing."""
-        if find_spec(_SDK) is None:
+        if not can_speak():
             return f"agent {self.name} speaks ACP, for which a package is missing: {INSTALL}"
         return super().trouble()
 

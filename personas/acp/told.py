@@ -57,7 +57,7 @@ class Told:
             self._think(text(_table(raw.get("content")).get("text")))
         elif kind in {"tool_call", "tool_call_update"}:
             call = self.call(raw)
-            if call.input or call.status != "pending":  # until then its name and its input may be no more than a guess
+            if call.is_known:
                 self._print(call)
         elif kind == "plan":
             self._plan(raw)
