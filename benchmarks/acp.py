@@ -21,11 +21,12 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from table import Row, show  # noqa: E402
-from team_mail.personas.acp.agent import acp_agent  # noqa: E402
-from team_mail.personas.agents.command import CommandAgent  # noqa: E402
-from tests.agents.clis import CLIS, FOLDER, INSTALLED, Cli  # noqa: E402
-from tests.agents.model import Call, Model, Request  # noqa: E402
+from table import Row, show
+from team_mail.personas.acp.agent import acp_agent
+from team_mail.personas.agents.command import CommandAgent
+
+from tests.agents.clis import CLIS, FOLDER, INSTALLED, Cli
+from tests.agents.model import Call, Model, Request
 
 TARGET = 0.8
 PATIENCE = 60.0

@@ -87,10 +87,10 @@ class Told:
 
     def spend(self) -> None:
         """Print what is known of tokens and money."""
-        if tokens := self.figures.tokens:
-            self.printer.spend(
-                tokens.input, tokens.output, cached=tokens.cached, usd=self.figures.usd, model=self.figures.model
-            )
+        tokens, usd = self.figures.tokens, self.figures.usd
+        if tokens or usd is not None:
+            given, cached, output = tokens or (None, None, None)
+            self.printer.spend(given, output, cached=cached, usd=usd, model=self.figures.model)
 
     def flush(self) -> None:
         """Print what was begun, as a whole."""

@@ -70,7 +70,8 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         f"agents.shell.{key}"
         for key in (
             "kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel", "budget",
-            "mode", "startup", "source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "url", "push",
+            "mode", "startup", "source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "url",
+            "push",
         )
     }  # fmt: skip
     assert git(repository, "status", "--porcelain", "--ignored") == "?? .team/"
