@@ -80,6 +80,10 @@ Your files have the merge of your patch that conflicted, which that one does not
 _CLONE = """\
 You work alone in a private clone of {repository} at commit `{base}`. The state of its files when you end is your
   patch, and the weaver lands it on `{branch}`. You need not commit. Never push, and change nothing outside of it."""
+_SPARSE = """\
+Your clone holds these folders, and the files in the folders above them: {folders}. All others are in its history:
+  `git ls-tree -r --name-only HEAD` lists all files, `git show HEAD:FILE` prints one, and to change it you write all of
+  it at its place. What is not there counts as unchanged. If you need a whole folder more, ask `{human}` by mail."""
 _FOLDER = "There is no repository: you work in an empty folder of your own, and only your result is kept."
 _ASK = "Nobody can answer while you run. Ask by mail, go on with what is certain, and end. The human is `{human}`."
 _HOUSE = (
@@ -118,7 +122,7 @@ class Situation:
     a patch of the persona that conflicted is merged into the files that the run finds. `quiet` is the type of mail that
     wakes nobody; it is empty if there is none. `foretold` tells that the run is told while it goes on whom it meets.
     `channels` are those that the persona is a member of. `claimed` are globs of files that others have claimed, each
-    with whose they are and until when.
+    with whose they are and until when. `sparse` are the folders that the clone holds, if not all.
     """
 
     sprint: int
@@ -136,6 +140,7 @@ class Situation:
     foretold: bool = False
     channels: tuple[str, ...] = ()
     claimed: tuple[tuple[str, str], ...] = ()
+    sparse: tuple[str, ...] = ()
 
 
 def write_prompt(
@@ -324,7 +329,7 @@ def _facts(persona: Persona, situation: Situation) -> str:
     again = _AGAIN if situation.sprint and situation.attempt > 1 else ""
     facts = [
         (_RUN if situation.sprint else _TASK_RUN).format(**values) + again,
-        *([_CLONE.format(**values), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
+        *([_CLONE.format(**values), *_sparse(situation), _allowed(persona), *_HOUSE] if situation.base else [_FOLDER]),
         _ASK.format(**values),
     ]
     if situation.claimed:
@@ -346,6 +351,12 @@ def _facts(persona: Persona, situation: Situation) -> str:
         names = ", ".join(f"`@{line(name)}`" for name in situation.channels)
         facts.append(_CHANNELS.format(names=names, one=line(situation.channels[0])))
     return "\n".join(f"- {fact}" for fact in facts)
+
+
+def _sparse(situation: Situation) -> list[str]:
+    """Name the folders of a clone that does not hold all, and say how to come by the others."""
+    folders = ", ".join(f"`{line(folder)}`" for folder in situation.sparse)
+    return [_SPARSE.format(folders=folders, human=line(situation.human))] if folders else []
 
 
 def _allowed(persona: Persona) -> str:

@@ -110,9 +110,11 @@ class Context:
         """Return the fields of a `Job` that the persona's file states, none for a persona that has left the roster."""
         return persona.asked if (persona := self.roster.get(id)) else {}
 
-    def sparse_of(self, id: str) -> tuple[str, ...] | None:
-        """Return the folders that workspaces of a persona hold, None if it has none of its own."""
-        return persona.sparse if (persona := self.roster.get(id)) else None
+    def sparse_of(self, id: str) -> tuple[str, ...]:
+        """Return the folders that workspaces of a persona hold, its own or those of all; none for everything."""
+        persona = self.roster.get(id)
+        own = persona.sparse if persona else None
+        return tuple(self.mirror.sparse) if own is None else own
 
     def state(self, *, whole: bool = True, sprints: int | None = None) -> State:
         """Return where things stand: since the team's beginning, or as much of it as a tick needs to know.
@@ -308,8 +310,11 @@ class Context:
 
     def branch_trouble(self, branch: str) -> str | None:
         """Name what keeps a sprint's branch from being created."""
-        for name in (branch, branch.partition("/")[0]):
-            if self.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{name}").returncode == 0:
+        names = (branch, branch.partition("/")[0])
+        asked = "".join(f"refs/heads/{name}\n" for name in names)
+        answers = self.git.run("cat-file", "--batch-check", stdin=os.fsencode(asked)).stdout.splitlines()
+        for name, answer in zip(names, answers, strict=False):
+            if not answer.endswith(b" missing"):
                 return f"there is already a branch {name}, which this team's sprints did not make; rename it"
         return None
 
@@ -355,7 +360,7 @@ class Context:
         A tag may have the name of the branch, and git alone would take the tag.
         """
         name = branch or self.settings.team.base
-        for each in (f"refs/heads/{name}", name):
+        for each in (name,) if name == "HEAD" else (f"refs/heads/{name}", name):
             parsed = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{each}^{{commit}}")
             if parsed.returncode == 0:
                 return parsed.stdout.decode().strip()

@@ -312,6 +312,7 @@ class AskStep(Described):
 class NeedKind(Described):
     """What a matter that needs a person is about."""
 
+    LOG = word("log", "The log lacks what git knows, so nothing is started.")
     ROUND = word("round", "Rounds are paused, because they did not help.")
     SPRINT = word("sprint", "A sprint cannot go on.")
     PAUSE = word("pause", "A person has paused the scheduler.")

@@ -154,6 +154,12 @@ def deployment_cut_off(start: Written) -> Need:
     return _deployment(start, text, urgent=True)
 
 
+def log_behind(what: str, seq: int) -> Need:
+    """Return what a log asks that lacks what git knows, by `what` is missing; `seq` is that of its last event."""
+    text = f"{what}; nothing is started, because what has landed would land again"
+    return Need(NeedKind.LOG, text, "team-mail verify", seq, urgent=True)
+
+
 def stale_claim(what: str, owner: str, why: str, *, token: int, seq: int, task: str = "") -> Need:
     """Return what a claim asks that is over though no event says so; `seq` is that of its last renewal."""
     text = f"{owner}'s claim of {line(what)} is over: {line(why)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,16 +71,16 @@ class AcpAgent(CommandAgent):
             return f"agent {self.name} speaks ACP, for which a package is missing: {INSTALL}"
         return super().trouble()
 
+    def _words(self, job: Job) -> tuple[str, ...]:
+        model = self._model(job)
+        return (*super()._words(job), *(word.replace("{model}", model) for word in self.model_words if model))
+
     def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
-        model = job.model or self.orders.model
-        command = (*self.command, *(word.replace("{model}", model) for word in self.model_words if model))
-        asked = "" if self.model_words else model
         orders = replace(
-            self.orders, name=self.name, model=asked, resume=job.resume, rules=job.rules,
+            self.orders, model="" if self.model_words else self._model(job), resume=job.resume, rules=job.rules,
             mail=() if self.sandbox else self.orders.mail,
         )  # fmt: skip
-        words: Sequence[str] = replace(self, command=command)._own_argv(job, prompt_file, env)  # noqa: SLF001
-        return [sys.executable, *_PROGRAM, orders.text(), *words]
+        return [sys.executable, *_PROGRAM, orders.text(), *super()._argv(job, prompt_file, env)]
 
-    def _own_argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
-        return super()._argv(job, prompt_file, env)
+    def _model(self, job: Job) -> str:
+        return job.model or self.orders.model

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
-
 from acp import PROTOCOL_VERSION, RequestError, connect_to_agent, text_block
 from acp.schema import (
     AuthMethodEnvVar,
@@ -22,6 +20,7 @@ from acp.schema import (
     McpServerStdio,
     PromptResponse,
 )
+from pydantic import ValidationError
 
 from ...mail.errors import TeamMailError
 from ...mail.render import line

@@ -69,7 +69,7 @@ class Printer:
         self, input: int | None, output: int | None, *, cached: int | None = None, usd: float | None = None,
         model: str = "",
     ) -> None:  # fmt: skip
-        """Note what was used so far; `input` includes the tokens from a cache, `cached`. None: nobody knows.
+        """Tell what was used so far; `input` includes the tokens from a cache, `cached`. None: nobody knows.
 
         New tokens are printed at once, so that a budget holds while the run goes on.
         """
@@ -80,7 +80,8 @@ class Printer:
         told, model = self._usage.get("tokens"), model or self._usage.get("model", "")
         self._usage = {"tokens": tokens, "usd": usd, "model": model}
         if tokens and tokens != told:
-            self._event(type="assistant", message={"id": "usage", "role": "assistant", "content": [], "usage": tokens})
+            message: dict[str, Any] = {"id": "usage", "role": "assistant", "content": [], "usage": tokens}
+            self._event(type="assistant", message=message | ({"model": model} if model else {}))
 
     def stand(self, text: str) -> None:
         """Print a plain line on how things stand, unless that is the last that was printed."""

@@ -15,7 +15,7 @@ from ...personas.agents.command import read_environment
 from ...personas.agents.presets.preset import Preset, names, preset
 from ...personas.environment import reaching
 from .file import Key
-from .local import local_model
+from .local import is_here, local_model
 from .text import Origin
 
 
@@ -61,6 +61,9 @@ def limit_local(values: Mapping[str, Any], origins: dict[Key, Origin], environ: 
 
 
 def _local(name: str, table: Mapping[str, Any], environ: Mapping[str, str], root: Path) -> str:
+    address = table.get("base_url")
+    if isinstance(address, str) and is_here(address):
+        return "base_url"
     command, env, file = table.get("command"), table.get("env"), table.get("env_file")
     variables = {each: environ.get(each, "") for each in reaching(filter(_is_text, _items(env)), environ)}
     if isinstance(file, str):

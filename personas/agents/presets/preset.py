@@ -46,6 +46,21 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Narrow:
+    """How a command allows less than it does: `deny` are words that forbid it to write files.
+
+    Behind the word `allowed` stands a list of tools, of which `write` are those that write files, and `shell` runs any
+    command; `command` allows `{command}` alone.
+    """
+
+    deny: tuple[str, ...]
+    allowed: str = ""
+    write: tuple[str, ...] = ()
+    shell: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
 class Acp:
     """How an agent speaks the Agent Client Protocol: by a command of its own, or by an adapter, a package beside it.
 
@@ -75,7 +90,8 @@ class Preset:
     Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` and `{session}`
     stand for what a user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its
     output that tell what a run took. An item of `env` is the name of a variable, or `NAME if OTHER`. `home` is what it
-    needs of the home folder in a sandbox, and `in_sandbox` has the words of its command that are others there.
+    needs of the home folder in a sandbox, and `in_sandbox` has the words of its command that are others there. `models`
+    are globs of the models that it has, in small letters, empty for any; `narrow` says how it is told to do less.
     """
 
     name: str
@@ -96,6 +112,8 @@ class Preset:
     tokens: tuple[str, ...] = ()
     money: str = ""
     in_sandbox: Mapping[str, str] = field(default_factory=dict[str, str])
+    models: tuple[str, ...] = ()
+    narrow: Narrow | None = None
     seen: Seen | None = None
     not_run: str = ""
     acp: Acp | None = None
@@ -110,10 +128,17 @@ class Preset:
         """Whether it was seen to do every step."""
         return self.seen is not None and {*self.seen.steps} == {*STEPS}
 
-    def words(self, model: str | None = None, args: Sequence[str] = (), *, sandbox: bool = False) -> tuple[str, ...]:
-        """Return the whole command, with a model if one is named and more arguments."""
+    def words(
+        self,
+        model: str | None = None,
+        args: Sequence[str] = (),
+        *,
+        sandbox: bool = False,
+        command: Sequence[str] | None = None,
+    ) -> tuple[str, ...]:
+        """Return the whole command, with a model if one is named and more arguments; `command` are its first words."""
         chosen = (word.replace("{model}", model) for word in self.model) if model else ()
-        words = (*self.command, *chosen, *args, *self.last)
+        words = (*(self.command if command is None else command), *chosen, *args, *self.last)
         return tuple(self.in_sandbox.get(word, word) for word in words) if sandbox else words
 
     def by_protocol(self) -> Preset | None:
@@ -148,8 +173,11 @@ def preset(name: str) -> Preset:
         raise KeyError(name)
     raw = tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
     login, acp, seen = Login(**_tuples(raw.pop("login"))), raw.pop("acp", None), _seen(raw)
-    spoken = Acp(seen=_seen(acp), **_tuples(acp)) if acp else None
-    return Preset(name=name, login=login, seen=seen, acp=spoken, **_tuples(raw))
+    spoken, narrow = Acp(seen=_seen(acp), **_tuples(acp)) if acp else None, raw.pop("narrow", None)
+    return Preset(
+        name=name, login=login, seen=seen, acp=spoken, narrow=Narrow(**_tuples(narrow)) if narrow else None,
+        **_tuples(raw),
+    )  # fmt: skip
 
 
 def litter() -> tuple[str, ...]:
