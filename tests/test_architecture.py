@@ -692,6 +692,7 @@ OWN_WORDS = {
     "mail.commands.entry",
     "personas.acp.calls",  # those of the protocol
     "personas.acp.client",
+    "personas.acp.figures",
     "personas.acp.told",
     "personas.acp.turns",
     "personas.keeping.events",

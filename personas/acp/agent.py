@@ -48,7 +48,8 @@ def acp_agent(
     own = (acp.in_sandbox if agent.sandbox else "") or acp.mode
     orders = Orders(
         agent.name, own if mode is None else mode, model, login=acp.login, how=known.login.how if known else "",
-        mail=mail, variables=acp.variables, counts=acp.counts, startup=startup,
+        mail=mail, variables=acp.variables, counts=acp.counts, tells="tokens" in acp.tells, error=acp.error,
+        startup=startup,
     )  # fmt: skip
     values = {each.name: getattr(agent, each.name) for each in fields(CommandAgent)}
     return AcpAgent(**values, orders=orders, model_words=acp.model)

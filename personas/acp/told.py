@@ -27,6 +27,7 @@ class Told:
 
     printer: Printer
     figures: Figures
+    error: str = ""  # how a message begins by which the agent says that its model failed
     muted: bool = False
     last: str = ""
     broke: bool = False
@@ -108,7 +109,8 @@ class Told:
         words = text(content.get("text")) if content.get("type") == "text" else f"[{text(content.get('type'))}]"
         if not words:
             return
-        if self._thought or (self._message and id != self._id):
+        is_error = bool(self.error) and words.startswith(self.error)
+        if self._thought or (self._message and (id != self._id or is_error)):
             self.flush()
         if any(_table(each).get("kind") == "informational" for each in meta.values()):  # Claude's program speaks
             self.printer.stand(line(words)[:_SHOWN])

@@ -9,7 +9,7 @@ import pytest
 from team_mail.personas.acp.orders import Orders
 from team_mail.personas.running.rules import Rules
 
-FREE = Orders("fake", counts="turn")
+FREE = Orders("fake", counts="turn", tells=True, error="Error: ")
 BROKE = {"sessionUpdate": "session_info_update", "_meta": {"x": {"threadStatus": {"type": "systemError"}}}}
 
 
@@ -142,7 +142,7 @@ def test_a_turn_that_was_refused_or_cut_is_no_success(scene, end, why):
     "steps",
     [
         [{"say": "exceeded retry limit, last status: 429"}, {"stop": "end_turn", "usage": None}],
-        [{"say": "Error: exceeded retry limit, last status: 429"}],
+        [{"say": "Info: once more..."}, {"say": "Error: exceeded retry limit, last status: 429"}],
         [
             {"update": BROKE},
             {"say": "exceeded retry limit, last status: 429"},
