@@ -699,7 +699,17 @@ FIELDS = {"status", "outcome", "reason", "kind", "mode"}
 NAMES = {"error", "mail", "partial", "success", "task", "timeout"}  # words that are the names of fields, too
 ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
 # They run in a process that imports nothing of the package.
-OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events", "mail.commands.entry", "team.console.api.overview"}
+OWN_WORDS = {
+    "mail.commands.entry",
+    "personas.acp.calls",  # those of the protocol
+    "personas.acp.client",
+    "personas.acp.figures",
+    "personas.acp.told",
+    "personas.acp.turns",
+    "personas.keeping.events",
+    "personas.keeping.keeper",
+    "team.console.api.overview",
+}
 
 
 def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:

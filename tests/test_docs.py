@@ -14,7 +14,7 @@ OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
     "sessions", "llm-api", "llm-api-actions",
     "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules", "jules",
-    "repositories", "github", "mcp", "chat", "hooks",
+    "repositories", "github", "mcp", "acp", "chat", "hooks",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}

@@ -52,7 +52,7 @@ class Run:
         self._orders, self._workspace, self._printer = orders, workspace, printer
         self._folder = RunFolder(workspace)
         self._figures = Figures(orders.counts, resumed=bool(orders.resume))
-        self._told = Told(printer, self._figures, muted=bool(orders.resume))
+        self._told = Told(printer, self._figures, orders.error, muted=bool(orders.resume))
         self._stop = asyncio.Event()
 
     async def play(self, child: Child, prompt: str) -> int:
@@ -111,8 +111,8 @@ class Run:
             return f"{why}: {last}" if last else why
         if self._told.broke:
             return last or "it reported an error of its turn, and gave no reason"
-        silent = not was_answered and not self._told.worked and self._orders.counts == "turn"
-        if last.startswith("Error: ") or silent:
+        silent = self._orders.tells and not was_answered and not self._told.worked
+        if silent or (self._orders.error and last.startswith(self._orders.error)):
             return last or "its model did not answer"
         return ""
 

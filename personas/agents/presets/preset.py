@@ -66,7 +66,8 @@ class Acp:
 
     `mode` is the one in which it asks before it acts, `in_sandbox` the one for our sandbox, and `model` the words that
     choose a model, where it is not chosen in the session. `counts` says what the tokens are those of that it tells.
-    `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it.
+    `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it. `error` is
+    how a message begins by which it says that its model failed.
     """
 
     command: tuple[str, ...]
@@ -78,6 +79,7 @@ class Acp:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     env: tuple[str, ...] = ()
     tells: tuple[str, ...] = ()
+    error: str = ""
     install: str = ""
     package: str = ""
     seen: Seen | None = None
