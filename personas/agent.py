@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from ..mail.home import RUN_FOLDER
 from ..mail.log.disk import replacing
 from .kinds import OutcomeStatus
+from .running.rules import Rules
 from .spending.usage import UNKNOWN, Usage
 
 MOST_SAID = 10_000_000  # bytes that a function may add to its output
@@ -49,7 +50,9 @@ class Job:
     process. `assignment` is the task, for a run that a dispatch started. `human` is the id of the team's human, which
     a flag may have set, so that mail within the run knows it. `slot` is the number that no other run of the team has
     while this one lives, and `port` the first of the ports that it may listen on. `on_usage` is called with what
-    the run has used so far, whenever its stream tells more. `session` is the one in whose name it writes.
+    the run has used so far, whenever its stream tells more. `session` is the one in whose name it writes. `rules` are
+    what an agent that asks is allowed, `model` is the one that its persona asks for, and `resume` the agent's own
+    session that is to go on; both are empty if that is left to the agent.
     """
 
     run: str
@@ -70,6 +73,9 @@ class Job:
     port: int = 0
     on_usage: Callable[[Usage], object] | None = None
     session: str | None = None
+    rules: Rules = field(default_factory=Rules)
+    model: str = ""
+    resume: str = ""
 
     @cached_property
     def prompt(self) -> str:

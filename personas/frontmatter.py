@@ -59,6 +59,12 @@ class Part(NamedTuple):
         """Return the value as a JSON value."""
         return _plain(self.node)
 
+    def parts(self) -> dict[str, Part]:
+        """Return the values of a mapping. Raises Fault for anything else."""
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.fault("must have lines `key: value` below it")
+        return {key.value: Part(key.value, value, _line(key)) for key, value in _pairs(self.node)}
+
 
 def read_front(text: str, keys: Collection[str] = ()) -> tuple[dict[str, Part], str, int]:
     """Split a file into the values of its front matter, the text below it, and that text's first line.
@@ -136,6 +142,13 @@ def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
     _check_text(text)
     node, lines = _composed(text), dict[tuple[str | int, ...], int]()
     return (None if node is None else _spelled(node, (), lines)), lines
+
+
+def read_parts(text: str) -> dict[str, Part]:
+    """Parse a whole document that consists of lines `key: value`. Raises Fault."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    _check_text(text)
+    return _parts(text)
 
 
 def _spelled(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> Any:

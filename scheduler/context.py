@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..mail.clock import Clock, SystemClock, rfc3339
 from ..mail.log.event import Draft, Event
@@ -105,6 +105,10 @@ class Context:
         if persona := self.roster.get(id):
             return persona
         raise NotReady(f"no persona {id!r} on the roster; it was there when the sprint began: restore its file")
+
+    def asked_of(self, id: str) -> dict[str, Any]:
+        """Return the fields of a `Job` that the persona's file states, none for a persona that has left the roster."""
+        return persona.asked if (persona := self.roster.get(id)) else {}
 
     def sparse_of(self, id: str) -> tuple[str, ...]:
         """Return the folders that workspaces of a persona hold, its own or those of all; none for everything."""
@@ -306,8 +310,11 @@ class Context:
 
     def branch_trouble(self, branch: str) -> str | None:
         """Name what keeps a sprint's branch from being created."""
-        for name in (branch, branch.partition("/")[0]):
-            if self.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{name}").returncode == 0:
+        names = (branch, branch.partition("/")[0])
+        asked = "".join(f"refs/heads/{name}\n" for name in names)
+        answers = self.git.run("cat-file", "--batch-check", stdin=os.fsencode(asked)).stdout.splitlines()
+        for name, answer in zip(names, answers, strict=False):
+            if not answer.endswith(b" missing"):
                 return f"there is already a branch {name}, which this team's sprints did not make; rename it"
         return None
 
@@ -353,7 +360,7 @@ class Context:
         A tag may have the name of the branch, and git alone would take the tag.
         """
         name = branch or self.settings.team.base
-        for each in (f"refs/heads/{name}", name):
+        for each in (name,) if name == "HEAD" else (f"refs/heads/{name}", name):
             parsed = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{each}^{{commit}}")
             if parsed.returncode == 0:
                 return parsed.stdout.decode().strip()

@@ -43,6 +43,13 @@ ARROWS = {
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
     "personas": {"personas.capture", "personas.running", "personas.setup", "personas.spending"},
+    "personas.acp": {
+        "personas",
+        "personas.agents",
+        "personas.agents.presets",
+        "personas.running",
+        "personas.streams",
+    },
     "personas.agents": {
         "personas",
         "personas.running",
@@ -52,6 +59,14 @@ ARROWS = {
     },
     "personas.agents.presets": {"personas"},
     "personas.capture": {"personas", "personas.agents.presets", "personas.keeping"},
+    "personas.chat": {
+        "personas",
+        "personas.agents",
+        "personas.keeping",
+        "personas.running",
+        "personas.streams",
+        "personas.web",
+    },
     "personas.jules": {"personas", "personas.agents", "personas.running", "personas.streams", "personas.web"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
@@ -269,6 +284,7 @@ ARROWS = {
         "team.demo",
         "team.diagnostics",
         "team.home",
+        "team.mcp",
         "team.session",
         "team.show",
         "team.show.charts",
@@ -316,6 +332,13 @@ ARROWS = {
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.open", "team.place"},
     "team.init": {"team.blocks"},
+    "team.mcp": {
+        "team.console",
+        "team.console.access",
+        "team.console.common",
+        "team.console.guard",
+        "team.session",
+    },
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.show": {
@@ -335,21 +358,24 @@ ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs
 DOORS = ("", *FOLDERS)
 COMMANDS = re.compile(r"mail\.commands\.\w+|team\.commands(\.\w+)+")
 HOMES = {
+    "anyio": re.compile(r"team\.mcp\.server"),
+    "acp": re.compile(r"personas\.acp\.(session|client)"),
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
     "duckdb": re.compile(r"mail\.query\.(query|copies)"),
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
+    "mcp": re.compile(r"team\.mcp\.server"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
-        r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)"
+        r"personas\.acp\.session|scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
+        r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)|team\.mcp\.server"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "segno": re.compile(r"team\.console\.common\.terminal"),
-    "starlette": re.compile(r"team\.console(\.\w+)+"),
+    "starlette": re.compile(r"team\.console(\.\w+)+|team\.mcp\.http"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.log\.event"),
-    "uvicorn": re.compile(r"team\.console\.(server|connection)"),
+    "uvicorn": re.compile(r"team\.console\.(server|connection)|team\.mcp\.http"),
     "vl_convert": re.compile(r"team\.show\.charts\.chart"),
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
@@ -375,6 +401,7 @@ LAZY = {
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
+    "personas.acp.play": {"turns"},  # the agent starts while the SDK is loaded
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
@@ -385,6 +412,7 @@ LAZY = {
     "team.console.api.sprints": {"deploy"},  # as above
     "team.console.api.views": {"tasks"},  # as above
     "team.console.pages.page": {"filters"},  # only pages need them
+    "team.mcp.serve": {"http"},  # a client on standard input does not wait for the server
     "team.api.sprints": {
         "continuous",
         "daemon",

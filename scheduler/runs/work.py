@@ -336,7 +336,7 @@ class Work:
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
             launch.assignment, context.settings.team.human, leave=self.watch.leave, on_usage=self._take_usage,
-            session=context.session,
+            session=context.session, **context.asked_of(launch.persona),
         )  # fmt: skip
 
     def _take_usage(self, usage: Usage) -> None:

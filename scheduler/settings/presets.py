@@ -15,7 +15,7 @@ from ...personas.agents.command import read_environment
 from ...personas.agents.presets.preset import Preset, names, preset
 from ...personas.environment import reaching
 from .file import Key
-from .local import local_model
+from .local import is_here, local_model
 from .text import Origin
 
 
@@ -61,6 +61,9 @@ def limit_local(values: Mapping[str, Any], origins: dict[Key, Origin], environ: 
 
 
 def _local(name: str, table: Mapping[str, Any], environ: Mapping[str, str], root: Path) -> str:
+    address = table.get("base_url")
+    if isinstance(address, str) and is_here(address):
+        return "base_url"
     command, env, file = table.get("command"), table.get("env"), table.get("env_file")
     variables = {each: environ.get(each, "") for each in reaching(filter(_is_text, _items(env)), environ)}
     if isinstance(file, str):
@@ -96,10 +99,11 @@ def without_use(agents: Mapping[str, Table], origins: Mapping[Key, Origin]) -> I
 
 def _chosen(name: str, table: Mapping[str, Any]) -> Preset | None:
     """Return the preset of a table; None also for a name that is wrong, which is refused elsewhere."""
-    if table.get("kind", "command") != "command":
-        return None
+    kind = table.get("kind", "command")
     chosen = table.get("preset", None if "command" in table else name)
-    return preset(chosen) if isinstance(chosen, str) and chosen in names() else None
+    if kind not in {"command", "acp"} or not isinstance(chosen, str) or chosen not in names():
+        return None
+    return preset(chosen).by_protocol() if kind == "acp" else preset(chosen)
 
 
 def _said(known: Preset, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,9 +111,10 @@ def _said(known: Preset, table: Mapping[str, Any]) -> dict[str, Any]:
     model, args = table.get("model"), table.get("args")
     chosen = model if isinstance(model, str) else None
     more = cast("tuple[Any, ...]", args) if isinstance(args, tuple) else ()
+    by_protocol = table.get("kind") == "acp"  # then the model is chosen for each run
     said: dict[str, Any] = {
         "preset": known.name,
-        "command": known.words(chosen, [str(word) for word in more], sandbox=sandbox),
+        "command": known.words(None if by_protocol else chosen, [str(word) for word in more], sandbox=sandbox),
         "prompt": known.prompt,
         "env": known.env,
     }

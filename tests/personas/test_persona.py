@@ -26,14 +26,15 @@ def test_every_key_of_a_persona_file_is_read():
     persona = parsed(
         "id: curator\nname: The Curator\nemoji: 🎭\ndescription: Judges\n  what users see.\nrole: reviewer\n"
         "agent: claude\npaths: [docs/, '*.md']\ntimeout: 30m\nscheduled: yes\npriority: 7\nschedule: 0 9 * * 1\n"
-        "hired_by: boss\nmodel: {name: big, temperature: 0.5, tools: [a, 1, true, null]}\nsince: 2026-01-01",
+        "hired_by: boss\nmodel: big\ncommands: [npm test, 'git  *']\n"
+        "options: {temperature: 0.5, tools: [a, 1, true, null]}\nsince: 2026-01-01",
         "\n# Role\n",
     )
     assert persona == Persona(
         "curator", "The Curator", "# Role\n", "🎭", "Judges what users see.", "reviewer", "claude", ("docs/**", "*.md"),
-        1800.0, scheduled=True, priority=7, source=FILE, line=19, extra={
+        1800.0, scheduled=True, priority=7, source=FILE, line=21, model="big", commands=("npm test", "git *"), extra={
             "schedule": "0 9 * * 1", "hired_by": "boss", "since": "2026-01-01",
-            "model": {"name": "big", "temperature": 0.5, "tools": ["a", 1, True, None]},
+            "options": {"temperature": 0.5, "tools": ["a", 1, True, None]},
         },
     )  # fmt: skip
 

@@ -242,6 +242,18 @@ def test_runs_that_live_at_once_have_slots_of_their_own(team):
     assert len(set(ports)) == 3
 
 
+def test_a_run_is_told_the_rules_and_the_model_of_its_persona(team):
+    seen = {}
+    file = team.folder / ".team/personas/ann.md"
+    file.write_text("---\npaths: [docs/**]\ncommands: [npm test]\nmodel: small\n---\nDo your part.\n")
+
+    def play(job):
+        seen[job.persona] = (job.rules.paths, job.rules.commands, job.model)
+
+    team.sprint(dict.fromkeys(("ann", "bob"), play))
+    assert seen == {"ann": (("docs/**",), ("npm test",), "small"), "bob": (None, None, "")}
+
+
 # -- gates
 
 
