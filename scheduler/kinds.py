@@ -310,6 +310,14 @@ class AskStep(Described):
     ANSWER = word("answer", "A reporter answers from their results.")
 
 
+class GateStatus(Described):
+    """What a gate says of a commit."""
+
+    PASSED = word("passed", "It has passed there.")
+    FAILED = word("failed", "It has failed there, and never passed.")
+    UNJUDGED = word("unjudged", "It has not judged that.")
+
+
 class NeedKind(Described):
     """What a matter that needs a person is about."""
 

@@ -127,7 +127,7 @@ def closing(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     subject = f"Sprint {result.sprint} {how}, {result.patches} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
     body = "\n".join(
-        [*_result(result), *_questions(context, state), *_failures(state, result), *_landing(context, state, result)]
+        [*_result(result), *_questions(context, state), *_failures(state, result), *landing(context, state, result)]
     )
     letter = Letter(
         "scheduler", [context.settings.team.human], subject, body, type="status", payload=result.document(),
@@ -198,7 +198,7 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
         yield f"  {len(runs)} times: {detail}  (team trace {runs[-1].id})"
 
 
-def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
+def landing(context: Context, state: State, result: Summary) -> Iterator[str]:
     """Move the base branch to the sprint's work if `auto_land` is set, and say so; else say how."""
     if result.landed and (result.converged or result.unjudged) and context.settings.team.auto_land:
         if (result.decision or context.settings.reporters) and not _is_approved(state):
