@@ -86,6 +86,7 @@ class Kind(Described):
     SCHEDULE_RESUMED = word("schedule.resumed", "The times of a schedule count again.", _PERSON)
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
     DISPATCH_RESUMED = word("dispatch.resumed", "A dispatch that was cut off is continued.", "scheduler")
+    DISPATCH_STOPPED = word("dispatch.stopped", "Somebody asked for the end of a dispatch.", _PERSON)
     DISPATCH_FINISHED = word("dispatch.finished", "A dispatch ended.", "scheduler")
     TASK_FINISHED = word(TASK_FINISHED, "A task of a dispatch ended, or one that was claimed, and how.", "scheduler")
     TASK_OPENED = word("task.opened", "A task was added, for whoever claims it.", _ANYBODY)

@@ -36,7 +36,8 @@ class Watch:
     """Follows the log for the runs of a batch, held as a context manager.
 
     `stop` ends the whole batch. Where there is `leave`, runs may outlive this process: once that is set too, those go
-    on that can, and the others are ended. `news` is called when something has come that may be a reason to start more.
+    that can, and the others are ended. `news` is called when something has come that may be a reason to start more,
+    `on_stop` with the id of a dispatch whose end somebody asks for.
     """
 
     def __init__(
@@ -46,13 +47,15 @@ class Watch:
         leave: threading.Event | None = None,
         ledger: Ledger | None = None,
         news: Callable[[], object] = lambda: None,
+        *,
+        on_stop: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._most = context.settings.sprint.max_mails
         self._mailbox = context.mailbox
         self._key = (os.getpid(), context.home)  # a fork has none of the threads
         self.stop = stop
         self.leave = leave
-        self._news = news
+        self._news, self._on_stop = news, on_stop
         self._stops: dict[str, threading.Event] = {}
         self._leaving: set[str] = set()  # runs that go on when this process ends
         self._flooded: set[str] = set()
@@ -165,6 +168,8 @@ class Watch:
             self._news()
         if event.kind == Kind.RUN_STOPPED and event.ref and is_writer(event.kind, event.sender, event.run):
             self.stop_of(event.ref).set()
+        elif event.kind == Kind.DISPATCH_STOPPED and is_writer(event.kind, event.sender, event.run):
+            self._on_stop(str(event.data.get("dispatch")))
         elif event.kind == Kind.RUN_FINISHED and event.data.get("until"):
             self.refusals.set()
         elif event.kind == MailKind.SENT and event.run in self._stops:
