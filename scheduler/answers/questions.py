@@ -21,6 +21,8 @@ from ...personas.streams.question import asked_in
 from ...personas.streams.transcript import Transcript
 from ..context import Context
 from ..settings.settings import TeamSettings
+from ..state.reading import with_past
+from ..state.sprints import State
 
 QUESTION = "question"  # the type of such mail
 _SUBJECT = 120  # characters
@@ -88,6 +90,8 @@ def last_question(context: Context, asker: Asker, transcript: Transcript) -> Que
     text, mailbox = line(" ".join(asked.text.split())), context.mailbox
     quoted = "\n".join(f"| {row}".rstrip() for row in transcript.text[-_BODY:].strip().splitlines())
     whom = who_answers(asker.persona, context.settings.team, context.roster)
+    if still_open := _still_open(context, asker.persona, whom, text[-_SUBJECT:]):
+        return Question(text[-_SUBJECT:], still_open)
     letter = Letter(
         asker.persona, [whom], text[-_SUBJECT:], _MAIL.format(
             who=asker.persona, run=asker.run, what=asker.what, quoted=quoted
@@ -98,6 +102,19 @@ def last_question(context: Context, asker: Asker, transcript: Transcript) -> Que
         draft = letter.draft(mailbox.directory, mailbox.blobs)
         return Question(text[-_SUBJECT:], str(draft.id), draft)
     return None
+
+
+def _still_open(context: Context, persona: str, whom: str, subject: str) -> str:
+    """Return the id of the last question of a persona's runs if it is this one and has no answer, else "".
+
+    A schedule may start it again and again before anybody has looked.
+    """
+    past = with_past(context.mailbox.projections, State(), [persona]).runs
+    last = next((run.asked for run in reversed(past) if run.persona == persona and run.asked), "")
+    with suppress(TeamMailError):  # it was asked of somebody else
+        if last and (message := context.mailbox.read(whom, last, peek=True)):
+            return "" if message.answered or message.subject != subject else last
+    return ""
 
 
 def who_answers(persona: str, team: TeamSettings, roster: Roster) -> str:

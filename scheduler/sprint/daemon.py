@@ -180,7 +180,8 @@ class Daemon:
         try:
             for event in events:
                 context = self._ticker.context
-                names, never = [member.id for member in context.members], context.settings.sprint.wakes_not
+                names = [member.id for member in context.members] if event.kind == MailKind.SENT else []
+                never = context.settings.sprint.wakes_not
                 if _is_work(event, names, never) or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
                     self._wake()
         finally:

@@ -97,3 +97,42 @@ def test_mail_reaches_a_run_in_its_workspace(project, leading, sandbox, killed):
     assert len(project.events("run.started")) == 1
     assert "\n| plum\n" in project.git("show", "team/sprint-1:heard.txt")
     assert [event["sender"] for event in project.events("mail.read")] == ["ann"]
+
+
+# Takes into account what it finds, for half a second; a journal tells what it saw.
+LISTENING = """\
+cat > /dev/null
+for round in 1 2 3 4 5 6 7 8 9 10; do
+    for file in .team/run/inbox/*.md; do
+        if test -e "$file" && ! test -e "${file%.md}.taken"; then
+            cat "$file" >> JOURNAL; touch "${file%.md}.taken"
+        fi
+    done
+    sleep 0.05
+done
+"""
+
+
+@pytest.mark.parametrize("number", [4, pytest.param(60, marks=pytest.mark.storm)])
+def test_no_mail_is_lost_while_schedulers_are_killed(project, leading, number):
+    """Each message is seen by a run and read in the end, whichever run, prompt or inbox had it."""
+    journal = project.folder.with_name("journal")
+    sprint = '[sprint]\nevery = "1d"\ndeliver = "running"\nmax_attempts = 1000\nretry_backoff = "0s"\n'
+    project.agent(LISTENING.replace("JOURNAL", str(journal)), sprint)
+    leading.append(project.start("scheduler", "run"))
+    until(project, "run.started")
+    for each in range(number):
+        project.ok("team-mail", "send", "--from", "you", "--to", "ann", "-s", f"mail {each}!", "-b", "plum")
+        if each % 2:
+            leading[-1].send_signal(signal.SIGKILL)
+            leading[-1].wait(20)
+            leading.append(project.start("scheduler", "run"))
+
+    until(project, "mail.read", number)
+
+    seen = journal.read_text()
+    assert [each for each in range(number) if f"Subject: mail {each}!" not in seen] == []
+    read = [event["ref"] for event in project.events("mail.read")]
+    assert sorted(read) == sorted(
+        event["id"] for event in project.events("mail.sent") if event["recipients"] == ["ann"]
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from team_mail.mail.letter import Letter
+from team_mail.mail.open import open_mailbox
 from team_mail.personas.agent import Outcome
+from team_mail.personas.agents.function import FunctionAgent
 from team_mail.personas.kinds import OutcomeStatus
 from team_mail.personas.running.folder import RunFolder
 from team_mail.scheduler.answers.delivery import Delivery, taken_into_account
@@ -21,6 +24,8 @@ from team_mail.scheduler.runs.mail import RunMail
 from team_mail.scheduler.runs.record import RunRecord
 from team_mail.scheduler.runs.run import Batch, RunResult
 from team_mail.scheduler.state.facts import Mail
+from team_mail.scheduler.tasks.task import DispatchConfig, Task
+from team_mail.team.dispatcher import ParallelDispatcher
 
 from ...samples import examples
 from ...waiting import until_there
@@ -252,3 +257,33 @@ def test_no_mail_is_lost_or_read_unseen_whenever_it_comes(team):
     """Relative to the start, the look, the end and the loss of runs, and of schedulers."""
     machine = settings(max_examples=examples(8), stateful_step_count=12, deadline=None)
     run_state_machine_as_test(lambda: Mailing(team), settings=machine)
+
+
+def test_mail_reaches_the_run_of_a_task(tmp_path, monkeypatch):
+    """Without a repository too; a task of the same persona that starts meanwhile is not given it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEAM_DISPATCH_REPOSITORY", "false")
+    monkeypatch.setenv("TEAM_SPRINT_DELIVER", "running")
+    delivered, started, prompts = threading.Event(), threading.Event(), {}
+
+    def play(job):
+        task = job.assignment.task
+        if task == "first":
+            sent = open_mailbox(tmp_path / ".team").send(Letter("you", ["forge"], "Also this", "plum"))
+            until_there(inbox(job) / f"{sent.seq}.md")
+            delivered.set()
+            assert started.wait(30)
+            (inbox(job) / f"{sent.seq}.taken").touch()
+        elif task == "wait":
+            assert delivered.wait(30)
+        else:
+            started.set()
+        prompts[task] = job.prompt
+
+    dispatcher = ParallelDispatcher(DispatchConfig(), agent=FunctionAgent(play), home=tmp_path / ".team")
+    tasks = [Task(task_id="first", agent="forge"), Task(task_id="wait", agent="scribe")]
+    done = dispatcher.dispatch([*tasks, Task(task_id="then", agent="forge", dependencies=("wait",))])
+
+    assert {each.status for each in done.results} == {"success"}
+    assert [name for name, prompt in prompts.items() if "Also this" in prompt] == []
+    assert open_mailbox(tmp_path / ".team").unread(["forge"]) == []

@@ -71,6 +71,20 @@ def test_a_last_message_that_asks_is_one_mail_to_the_human_and_the_answer_wakes(
     assert (again.outcome, again.runs, len(questions(team))) == ("converged", 1, 1)
 
 
+def test_a_question_that_nobody_has_answered_is_not_asked_again(team):
+    """A schedule that starts its persona again and again must not fill anybody's inbox; after an answer it may ask."""
+    only(team, "ann")
+    for _ in range(2):
+        assert team.sprint({"ann": asking()}).outcome == "unanswered"
+    (mail,) = questions(team)
+    assert [end.data["question"] for end in finished(team)] == [mail.id] * 2
+    team.sprint({"ann": asking("Another thing?")})
+    assert len(questions(team)) == 2
+    team.context().mailbox.reply(Letter("you", [], body="Yes.", type="fyi"), questions(team)[1].id)
+    team.sprint({"ann": asking("Another thing?")})
+    assert len(questions(team)) == 3
+
+
 def test_the_oracle_is_asked_instead_and_its_answer_wakes_within_the_sprint(team):
     """It is launched for the question as for any mail; what it asks itself goes to the human."""
     only(team, "ann", "bob")
