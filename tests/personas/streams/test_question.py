@@ -85,6 +85,14 @@ def test_what_stands_around_a_question_changes_nothing(text, frame):
     assert not asked.is_offer
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("row", ["-", ".", "!", " ", "[", "[a](", "#", "thanks!\n\n", "a? "])
+def test_a_long_row_of_anything_is_read_at_once(row):
+    """An agent may draw a line, or fill its message: a scheduler that reads it must not stand still for minutes."""
+    assert asked_in(f"Which one?\n\nSee {row * 200_000}x") is None
+    assert asked_in(f"See {row * 200_000}x.\n\nWhich one?")
+
+
 @given(st.text(alphabet="a?.! \n*_`~>|-1)#[]()\u2026\"'", max_size=80))
 def test_any_text_is_read(text):
     """It never fails, and what it finds has a question mark."""
