@@ -47,22 +47,24 @@ _CHOICE = re.compile(r"(?i)\b(or|versus|vs)\b(?!\s+(not|anything|something|shoul
 
 
 class Asked(NamedTuple):
-    """What a message asks: its last paragraph, and whether that is no more than an offer."""
+    """What a message asks: its last paragraph, the question in it, and whether that is no more than an offer."""
 
     text: str
+    question: str
     is_offer: bool = False
 
 
 def asked_in(message: str) -> Asked | None:
     """Return what the last message of an agent asks; None if it asks nothing."""
-    paragraph = _last_paragraph(_ASIDE.sub("", _CODE.sub("", message)[-_MOST:]))
+    text = "\n".join(message.splitlines())
+    paragraph = _last_paragraph(_ASIDE.sub("", _CODE.sub("", text)[-_MOST:]))
     sentences = _sentences(paragraph)
     while sentences and _GOODBYE.fullmatch(sentences[-1]):
         sentences.pop()
     if not sentences or not sentences[-1].endswith(_MARKS):
         return None
     last = sentences[-1]
-    return Asked(paragraph, bool(_OFFER.fullmatch(last)) and not _CHOICE.search(last))
+    return Asked(paragraph, last, bool(_OFFER.fullmatch(last)) and not _CHOICE.search(last))
 
 
 def _last_paragraph(text: str) -> str:

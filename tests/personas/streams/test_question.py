@@ -27,6 +27,7 @@ NEEDS = [
     "I need the port. What is it?\n\n```sh\nserve --port ...\n```",
     "\u3069\u3061\u3089\u3067\u3059\u304b\uff1f",
     "## Which one?",
+    "All read. What next\r\n\r\nWhich one?\r\n\r\n- A\r\n- B",
     "Which [one](https://example.org/?a=b)?",
 ]
 OFFERS = [

@@ -101,6 +101,17 @@ def test_the_oracle_is_asked_instead_and_its_answer_wakes_within_the_sprint(team
     assert [mail.recipients for mail in questions(team)] == [("bob",)]
 
 
+def test_a_question_may_have_anything_in_it(team):
+    """A log takes no NUL, and a terminal obeys what is not escaped; a run whose end is not written never ends."""
+    only(team, "ann")
+    text = "\x1b[2J\0\ud800 I read it.\r\n\r\nWhich\0 one\x1b[1m?\r\n" + "".join(f"- the {n}th\r\n" for n in range(99))
+    assert team.sprint({"ann": asking(text)}).outcome == "unanswered"
+    (mail,) = questions(team)
+    assert mail.subject == "Which\\x00 one\\x1b[1m?"
+    assert {*mail.body} & {"\0", "\x1b", "\r", "\ud800"} == set()
+    assert "| - the 98th" in mail.body
+
+
 def test_an_oracle_that_is_nobody_is_told_before_anything_starts(team):
     """Nobody would ever answer."""
     context = team.context({}, '[team]\noracle = "zoe"\n')
