@@ -32,7 +32,8 @@ _MAIL = """\
 
 {quoted}
 
-Answer: team-mail reply ID -b "…", where ID is the number of this mail. The answer launches {who} again.
+Answer: team-mail reply {mail}{whose} -b "…"
+The answer launches {who} again.
 What the run did: team trace {run}
 """
 
@@ -93,11 +94,14 @@ def last_question(context: Context, asker: Asker, transcript: Transcript) -> Que
     if still_open := _still_open(context, asker.persona, whom, subject):
         return Question(subject, still_open)
     letter = Letter(
-        asker.persona, [whom], subject, _MAIL.format(
-            who=asker.persona, run=asker.run, what=asker.what, quoted=quoted
-        ),
+        asker.persona, [whom], subject,
         type=QUESTION, payload={"run": asker.run}, key=f"asks {' '.join(asker.work)}", run=asker.run,
     )  # fmt: skip
+    body = _MAIL.format(
+        who=asker.persona, run=asker.run, what=asker.what, quoted=quoted, mail=letter.key_id(asker.persona),
+        whose=f" --persona {whom}" if whom == context.settings.team.human else "",  # an agent's run knows whose it is
+    )  # fmt: skip
+    letter = letter._replace(body=body)
     with suppress(TeamMailError):  # somebody who has left the team meanwhile
         draft = letter.draft(mailbox.directory, mailbox.blobs)
         return Question(subject, str(draft.id), draft)

@@ -59,6 +59,7 @@ def test_a_last_message_that_asks_is_one_mail_to_the_human_and_the_answer_wakes(
     assert (mail.sender, mail.recipients, mail.subject) == ("ann", ("you",), "Should the poem rhyme, or not?")
     assert "it changed nothing" in mail.body
     assert "| I read it all." in mail.body
+    assert f"team-mail reply {mail.id} --persona you -b" in mail.body
     mailbox = team.context().mailbox
     (end,) = finished(team)
     assert (end.data["status"], end.data["question"], mail.run) == ("ok", mail.id, end.run)
@@ -99,6 +100,7 @@ def test_the_oracle_is_asked_instead_and_its_answer_wakes_within_the_sprint(team
 
     assert (ended.outcome, ended.runs) == ("converged", 3)
     assert [mail.recipients for mail in questions(team)] == [("bob",)]
+    assert f"team-mail reply {questions(team)[0].id} -b" in questions(team)[0].body
 
 
 def test_a_question_may_have_anything_in_it(team):
