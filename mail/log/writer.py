@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, rfc3339
-from ..errors import InDoubt, LogDamaged
+from ..errors import InDoubt, LogDamaged, LogUnavailable
 from ..kinds import LogKind
 from .disk import Disk, FileDescriptor, check_regular, open_file, read_file, write_all, write_file
 from .event import START, SYSTEM, ChainPosition, Draft, Unsealed, serialise
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _KIND_AND_RIGHT = 0o170000 | stat.S_IWUSR  # the bits of a mode that tell a file's kind and its owner's right to write
 _WRITABLE = stat.S_IFREG | stat.S_IWUSR
+REMOTE = "remote"  # the file that says: the log is on a server, and what is here is a copy, see mail/remote/place.py
 
 
 class _Own(threading.local):
@@ -53,6 +54,7 @@ class Writer:
         self.no_other_writer = False  # no other process has written since the last append
         self._path = str(self.active)
         self._damaged = str(self.damaged)
+        self._remote = str(folder / REMOTE)
         self._segments = segments
         self._lock = lock
         self._clock = clock
@@ -66,6 +68,11 @@ class Writer:
         """Open the active file at the position of the next event; recover it first if necessary."""
         if os.access(self._damaged, os.F_OK):
             raise self._refusal()
+        if os.access(self._remote, os.F_OK):
+            raise LogUnavailable(
+                f"{self.folder} is a copy of a log on a server, as its file {REMOTE!r} says; write its [log] url into "
+                "team.toml, or `team log migrate --to file`; nothing was written"
+            )
         try:
             status = os.lstat(self._path)
         except FileNotFoundError:
