@@ -94,7 +94,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[charts,console]" --group test --group lint
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[charts,cluster,console]" --group test --group lint
 	@touch $@
 
 $(AGENTS)/.ready: tests/agents/package.json

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import NoTeam, UsageError
 from ..kinds import ExitCode
+from ..log.writer import REMOTE
 from ..open import first_mail, open_mailbox, team_home
 from ..process import identity
 from . import caller, output
@@ -46,8 +47,10 @@ def _unread(persona: str | None) -> list[dict[str, Any]]:
     if not home.exists():
         return []
     own, mailbox = caller.own_mailbox(own)
+    if (home / "mail" / REMOTE).exists():
+        mailbox.log.head()  # brings the copy up to date
     try:
-        return unread(str(home / "mail"), own, people_of(str(home), own))
+        return unread(str(home / "mail"), own, people_of(str(home), own), is_fresh=True)
     except Uncertain:
         return [message.listed() for message in mailbox.inbox(own, unread=True)]
 

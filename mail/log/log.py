@@ -193,6 +193,11 @@ class EventLog:
 
         return look(self.active, self.segments)
 
+    @property
+    def copy_of(self) -> str:
+        """What this log is a copy of: the address of a server; "" for a log that is in its folder alone."""
+        return ""
+
     def lead(self) -> None:
         """Check that this host may lead the team: a log in a folder is led from there.
 

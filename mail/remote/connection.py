@@ -15,10 +15,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavailable, TeamMailError
-from .place import Address
+from .place import GIVEN, Address
 
 try:
     import psycopg
+    import psycopg.conninfo
 except ImportError:
     raise LogUnavailable(
         "the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]"
@@ -34,6 +35,10 @@ _SETTINGS = {
     "application_name": "team-mail", "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2,
     "keepalives_count": 3, "tcp_user_timeout": 15_000, "client_encoding": "UTF8",
 }  # fmt: skip
+_VARIABLES = {
+    keyword: f"PG{keyword.upper()}"
+    for keyword in ("host", "port", "user", "password", "passfile", "service", "options", "sslmode", "sslrootcert")
+} | {"dbname": "PGDATABASE", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY"}
 _BATCH = 10_000  # lines
 _REFUSED = "TM001"  # by the rules of the strict writer; the codes are those of sql/1.sql
 _ELSEWHERE = "TM004"
@@ -87,8 +92,13 @@ class Server:
                 pause = min(pause * 2, _LONGEST)
 
     def connect(self) -> Connection:
-        """Open a connection of its own, which the caller closes. Raises psycopg.Error."""
-        return psycopg.connect(self.address.url, autocommit=True, **_SETTINGS)  # pyright: ignore[reportArgumentType]
+        """Open a connection of its own, which the caller closes. Raises psycopg.Error.
+
+        A password comes from ~/.pgpass, a service file or a variable, as libpq looks for them.
+        """
+        named = psycopg.conninfo.conninfo_to_dict(self.address.url)
+        given = {keyword: GIVEN[name] for keyword, name in _VARIABLES.items() if name in GIVEN}
+        return psycopg.connect(**(_SETTINGS | given | named), autocommit=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""

@@ -16,6 +16,7 @@ from ..errors import LogUnavailable, UsageError
 from ..log.disk import Disk, make_folder, read_file, write_file
 from ..log.writer import REMOTE
 
+GIVEN: dict[str, str] = {}  # variables of libpq that this process was given and does not show: see personas/hidden.py
 _SCHEMES = {"postgresql", "postgres"}
 _SCHEMA = r"[a-z_][a-z0-9_]{0,39}"
 _HIDDEN = {"password", "sslpassword"}

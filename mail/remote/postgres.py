@@ -15,7 +15,7 @@ from pathlib import Path
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import LedElsewhere, LogUnavailable, OtherLog, UsageError
 from ..log.blobs import Blob, BlobMissing, FileBlobs
-from ..log.disk import Disk, reason_of
+from ..log.disk import Disk, make_folder, reason_of
 from ..log.event import ChainPosition, Draft, Event, Unsealed, decode, in_session, serialise
 from ..log.lock import Lock
 from ..log.log import EventLog
@@ -49,10 +49,15 @@ class PostgresLog(EventLog):
         self.server = server
         self._stamp = clock or SystemClock()
         disk = disk or Disk()
-        lock = Lock(folder / "lock", self._stamp, disk, lock_timeout)
-        self._replica = Replica(folder, self.segments, disk, lock)
+        self._files = Lock(folder / "lock", self._stamp, disk, lock_timeout)
+        self._replica = Replica(folder, self.segments, disk, self._files)
         self._told = on_sealed
         self._mark: Mark | None = None
+
+    @property
+    def copy_of(self) -> str:
+        """The address of the server."""
+        return str(self.server.address)
 
     @property
     def place(self) -> str:
@@ -160,17 +165,24 @@ class PostgresLog(EventLog):
                     f"{self.folder} has a log of its own: `team log migrate --to {self.server.address.url}` copies it to "
                     "the server; or take [log] url out of team.toml"
                 )
-            mark = new_mark(self.server.address)
-            try:
-                write_mark(self.folder, mark)
-            except OSError as error:
-                raise LogUnavailable(f"cannot write in {self.folder}: {reason_of(error)}") from error
+            mark = self._first_mark()
         elif mark.address != self.server.address:
             raise LogUnavailable(
                 f"{self.folder} is a copy of {mark.address}, and team.toml names {self.server.address}: write the one "
                 f"that is right into [log]; if the server has moved, delete the file {self.folder / 'remote'} and the copy"
             )
         return mark
+
+    def _first_mark(self) -> Mark:
+        try:
+            make_folder(self.folder)
+            with self._files:
+                mark = read_mark(self.folder)
+                if mark is None:
+                    write_mark(self.folder, mark := new_mark(self.server.address))
+                return mark
+        except OSError as error:
+            raise LogUnavailable(f"cannot write in {self.folder}: {reason_of(error)}") from error
 
     def _named(self) -> str:
         return f"{socket.gethostname()}:{self.folder.absolute().parent}"
