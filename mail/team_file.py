@@ -65,6 +65,8 @@ def read_log(home: Path, environ: Mapping[str, str] = os.environ) -> tuple[str, 
     name = environ.get(_LOG_NAME, "").strip() or values.get("name", _NAME)
     if not isinstance(url, str) or not isinstance(name, str):
         raise UsageError('team.toml: log.url and log.name must be texts, as in url = "postgresql://HOST/DATABASE"')
+    if "url" in values and not url:
+        raise UsageError("team.toml: log.url is empty; take it out for a log in the team's folder")
     return (url, name) if url else None
 
 

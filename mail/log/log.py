@@ -194,6 +194,11 @@ class EventLog:
         return look(self.active, self.segments)
 
     @property
+    def lock(self) -> Lock:
+        """The lock of the folder: while a caller holds it, no process of this host appends."""
+        return self._lock
+
+    @property
     def copy_of(self) -> str:
         """What this log is a copy of: the address of a server; "" for a log that is in its folder alone."""
         return ""

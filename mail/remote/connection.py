@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavailable, TeamMailError
+from ..log.event import START, ChainPosition
+from ..log.event import place as position
 from .place import GIVEN, Address
 
 try:
@@ -116,6 +118,12 @@ class Server:
         """Return seq and line of the events from seq `since` on, as many as one answer has."""
         text = f"SELECT seq, line FROM {self.address.schema}.lines WHERE seq >= %b ORDER BY seq LIMIT {_BATCH}".encode()
         return self.run(lambda c: c.execute(text, [since], binary=True).fetchall())  # pyright: ignore[reportReturnType]
+
+    def head(self) -> ChainPosition:
+        """Return the position of the last event; START for a log without events."""
+        text = f"SELECT line FROM {self.address.schema}.lines ORDER BY seq DESC LIMIT 1".encode()
+        row = self.run(lambda c: c.execute(text).fetchone())
+        return START if row is None else position(row[0].encode()) or START
 
     def lead(self, place: str, host: str, *, force: bool = False) -> tuple[str, str]:
         """Lead from a place unless another one does; return the place and the host on record."""

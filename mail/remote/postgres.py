@@ -17,7 +17,6 @@ from ..errors import LedElsewhere, LogUnavailable, OtherLog, UsageError
 from ..log.blobs import Blob, BlobMissing, FileBlobs
 from ..log.disk import Disk, make_folder, reason_of
 from ..log.event import ChainPosition, Draft, Event, Unsealed, decode, in_session, serialise
-from ..log.lock import Lock
 from ..log.log import EventLog
 from ..log.recovery import Mending
 from ..log.segments import Segment
@@ -49,8 +48,7 @@ class PostgresLog(EventLog):
         self.server = server
         self._stamp = clock or SystemClock()
         disk = disk or Disk()
-        self._files = Lock(folder / "lock", self._stamp, disk, lock_timeout)
-        self._replica = Replica(folder, self.segments, disk, self._files)
+        self._replica = Replica(folder, self.segments, disk, self.lock)
         self._told = on_sealed
         self._mark: Mark | None = None
 
@@ -176,7 +174,7 @@ class PostgresLog(EventLog):
     def _first_mark(self) -> Mark:
         try:
             make_folder(self.folder)
-            with self._files:
+            with self.lock:
                 mark = read_mark(self.folder)
                 if mark is None:
                     write_mark(self.folder, mark := new_mark(self.server.address))

@@ -19,7 +19,7 @@ from ...mail.kinds import ExitCode
 from . import agents, ask, console, dispatch, overview, plan, trace
 from .common import options as option
 from .common.printing import note, say
-from .outside import jules, measures, notify
+from .outside import cluster, jules, measures, notify
 from .work import claims, hook, sessions, worker
 
 
@@ -145,6 +145,8 @@ app.add_typer(measures.export)
 app.add_typer(sessions.app)
 app.add_typer(jules.app)
 app.add_typer(console.app)
+app.add_typer(cluster.app)
+app.add_typer(cluster.log)
 
 
 def command() -> Any:
