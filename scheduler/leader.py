@@ -70,10 +70,9 @@ def leading(folder: Path) -> dict[str, Any] | None:
 def check_log(home: Path, log: Log, base: str, *, leads: bool = True) -> None:
     """Check before anything is done that this host may lead the team, if it `leads`, and that its log is whole.
 
-    Raises LedElsewhere, and LogBehind if git knows more than the log: what it says is pending may have landed, and would land twice.
-
-    That is so after an older backup was restored. A loss that a person has accepted does not count. `base` is where
-    the team's work goes in the end.
+    Raises LedElsewhere, and LogBehind if git knows more than the log: what it says is pending may have landed, and
+    would land twice. That is so after an older backup was restored. A loss that a person has accepted does not count.
+    `base` is where the team's work goes in the end.
     """
     if not isinstance(log, EventLog):
         return

@@ -37,7 +37,11 @@ needs_postgres = pytest.mark.skipif(not is_installed(), reason=ABSENT)
 @contextmanager
 def running(settings: dict[str, str] | None = None) -> Iterator[LocalServer]:
     """Run a server of its own; its folder is one that an ordinary user can enter."""
-    folder = Path(tempfile.mkdtemp(prefix="tm-pg-", dir="/dev/shm" if settings == QUICK and Path("/dev/shm").is_dir() else "/var/tmp"))
+    folder = Path(
+        tempfile.mkdtemp(
+            prefix="tm-pg-", dir="/dev/shm" if settings == QUICK and Path("/dev/shm").is_dir() else "/var/tmp"
+        )
+    )
     folder.chmod(0o755)
     server = LocalServer(folder / "s", settings or {})
     try:

@@ -117,7 +117,9 @@ def restore(archive: Path, log: EventLog) -> int:
     """
     folder = log.folder
     if log.copy_of:
-        raise UsageError(f"the log is on {log.copy_of}: restore without [log] url, then `team log migrate` to a new one")
+        raise UsageError(
+            f"the log is on {log.copy_of}: restore without [log] url, then `team log migrate` to a new one"
+        )
     if os.path.lexists(folder) and not _is_empty(folder):
         raise UsageError(f"{folder} is not empty: a backup is restored only where no mail can be lost")
     if not archive.exists():

@@ -37,7 +37,8 @@ class _Reopened(Exception):
 def unread(folder: str, persona: str, people: str = "", *, is_fresh: bool = False) -> list[dict[str, Any]]:
     """Return the listed objects of a persona's unread mail, newest first, in the log in `folder`.
 
-    Of a copy of a log on a server nothing is certain, unless it `is_fresh`: brought up to date. `people` is kept in the cursor, see `Cursor`. Raises Uncertain.
+    Of a copy of a log on a server nothing is certain, unless it `is_fresh`: brought up to date. `people` is kept in the
+    cursor, see `Cursor`. Raises Uncertain.
     """
     if os.path.exists(f"{folder}/damaged") or (not is_fresh and os.path.exists(f"{folder}/{_REMOTE}")):
         raise Uncertain

@@ -66,13 +66,8 @@ class Writer:
 
     def ready(self) -> FileDescriptor:
         """Open the active file at the position of the next event; recover it first if necessary."""
-        if os.access(self._damaged, os.F_OK):
+        if os.access(self._damaged, os.F_OK) or os.access(self._remote, os.F_OK):
             raise self._refusal()
-        if os.access(self._remote, os.F_OK):
-            raise LogUnavailable(
-                f"{self.folder} is a copy of a log on a server, as its file {REMOTE!r} says; write its [log] url into "
-                "team.toml, or `team log migrate --to file`; nothing was written"
-            )
         try:
             status = os.lstat(self._path)
         except FileNotFoundError:
@@ -175,8 +170,13 @@ class Writer:
             if not mode & stat.S_IWUSR:  # root could write, but a person has forbidden it
                 raise PermissionError(errno.EACCES, "the log's file is read-only")
 
-    def _refusal(self, damage: Damage | None = None) -> LogDamaged:
-        """Return the error that refuses an append: for damage just met, or for what the file `damaged` says."""
+    def _refusal(self, damage: Damage | None = None) -> LogDamaged | LogUnavailable:
+        """Return the error that refuses an append: for damage just met, or for what `remote` or `damaged` says."""
+        if damage is None and os.access(self._remote, os.F_OK):
+            return LogUnavailable(
+                f"{self.folder} is a copy of a log on a server, as its file {REMOTE!r} says; write its [log] url into "
+                "team.toml, or `team log migrate --to file`; nothing was written"
+            )
         try:
             why = str(damage or read_file(self.damaged).decode(errors="replace").strip())
         except OSError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +24,7 @@ try:
     import psycopg
     import psycopg.conninfo
 except ImportError:
-    raise LogUnavailable(
-        "the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]"
-    ) from None
+    raise LogUnavailable("the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]") from None
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
@@ -42,10 +41,14 @@ _VARIABLES = {
     for keyword in ("host", "port", "user", "password", "passfile", "service", "options", "sslmode", "sslrootcert")
 } | {"dbname": "PGDATABASE", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY"}
 _BATCH = 10_000  # lines
-_REFUSED = "TM001"  # by the rules of the strict writer; the codes are those of sql/1.sql
-_ELSEWHERE = "TM004"
-_CLOSED = "TM005"
-_NOW = ("28", "3D", "42", "22", "TM")  # classes of errors that no second try mends
+_ERRORS = (  # by the beginnings of SQLSTATE
+    ("TM001|22|54", "the server refused the event: {said}"),
+    ("TM005", "the log at {where} is closed: {said}; nothing was written"),
+    ("3F000|42P01|42883", "{where} has no log of this version: `team cluster init`, or `team cluster upgrade`"),
+    ("TM003|42501", "{where} does not let this login do that: {said}; docs/cluster.md has the roles"),
+    ("53", "{where} is full: {said}; nothing was written"),
+    ("XX", "{where} is damaged: {said}"),
+)
 
 
 class Sent(NamedTuple):
@@ -194,32 +197,25 @@ class Server:
 
     def _is_gone(self, error: psycopg.Error) -> bool:
         broken = self._connection is None or self._connection.closed or self._connection.broken
-        return broken or isinstance(error, psycopg.OperationalError) and (error.sqlstate or "")[:2] in {"57", "08", ""}
+        return broken or (
+            isinstance(error, psycopg.OperationalError) and (error.sqlstate or "")[:2] in {"57", "08", ""}
+        )
 
     def _lost(self, error: psycopg.Error, *, doubtful: bool) -> TeamMailError:
-        why = " ".join(str(error).split())
+        why = f"{self.address} cannot be reached: {' '.join(str(error).split())}"
         if doubtful:
-            return InDoubt(
-                f"{self.address} went away: {why}; what was sent may or may not be there, sending the same id again is safe"
-            )
-        return LogUnavailable(f"cannot reach {self.address}: {why}; nothing was written")
+            return InDoubt(f"{why}; what was sent may or may not last, and sending the same id again is safe")
+        return LogUnavailable(f"{why}; nothing was written")
 
     def _refusal(self, error: psycopg.Error) -> TeamMailError:
+        """Return the error of ours for one of the server's; the codes TM… are those of sql/1.sql."""
         said, state = (error.diag.message_primary or str(error)).strip(), error.sqlstate or ""
-        if state == _REFUSED or state[:2] in {"22", "54"}:
-            return InvalidEvent(f"the server refused the event: {said}")
-        if state == _ELSEWHERE:
+        if state == "TM004":
             return LedElsewhere(said)
-        if state == _CLOSED:
-            return LogUnavailable(f"the log at {self.address} is closed: {said}; nothing was written")
-        if state in {"3F000", "42P01", "42883"}:
-            return LogUnavailable(f"{self.address} has no log of this version: `team cluster init`, or `upgrade`")
-        if state == "42501":
-            return LogUnavailable(f"{self.address} does not let this login do that: {said}; docs/cluster.md has the roles")
-        if state in {"53100", "53200"}:
-            return LogUnavailable(f"{self.address} is full: {said}; nothing was written")
-        if state.startswith("XX"):
-            return LogDamaged(f"{self.address} is damaged: {said}")
+        for known, form in _ERRORS:
+            if re.match(known, state):
+                made = LogDamaged if state.startswith("XX") else InvalidEvent if "event" in form else LogUnavailable
+                return made(form.format(where=self.address, said=said))
         return LogUnavailable(f"{self.address} refused: {said}; nothing was written")
 
 

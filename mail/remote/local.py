@@ -1,4 +1,4 @@
-"""An installed PostgreSQL on a socket in a folder, started and stopped by us: to try the log on a server, and for tests.
+"""An installed PostgreSQL on a socket in a folder, started and stopped by us: to try it, and for tests.
 
 It listens on no network, and the socket lies in a folder that only its user can enter, so it asks for no password.
 A server of its own is no user `root`, which PostgreSQL refuses: then it is the user `postgres`, or `nobody`.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from ..errors import LogUnavailable
 
 USER = "team"
 _LONGEST = 90  # bytes of the folder of a socket; with the socket's name, 107 are what systems allow
-_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+_PLACES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql*/bin")
 _SECONDS = 60
 
 
@@ -58,11 +60,9 @@ class LocalServer:
         is_new = not (self.data / "PG_VERSION").exists()
         if is_new:
             self._run("initdb", "-D", self.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        options = [f"-c {name}={value}" for name, value in self.settings.items()]
-        words = f"-k {self.sockets} {' '.join(options)} {'' if 'listen_addresses' in self.settings else '-h '}".split()
-        quoted = " ".join(f"'{word}'" for word in words)
-        quoted += "" if "listen_addresses" in self.settings else " ''"
-        self._ctl("start", "-w", "-t", str(_SECONDS), "-l", self.folder / "log", "-o", quoted)
+        settings = {"listen_addresses": "", "unix_socket_directories": str(self.sockets), **self.settings}
+        words = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
+        self._ctl("start", "-w", "-t", str(_SECONDS), "-l", self.folder / "log", "-o", words)
         if is_new:
             self._run("createdb", "-h", self.sockets, "-U", USER, "--maintenance-db=template1", USER)
 
@@ -78,7 +78,7 @@ class LocalServer:
         argv = [str(program_of(program)), *map(str, words)]
         # A server that goes on must not keep the pipe of whoever started it open, so all that is said goes to a file.
         with tempfile.TemporaryFile("w+") as said:
-            done = subprocess.run(  # noqa: S603
+            done: subprocess.CompletedProcess[bytes] = subprocess.run(  # noqa: S603
                 argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False, cwd="/", env=_environment(),
                 **_user(),
             )  # fmt: skip
@@ -109,26 +109,23 @@ class LocalServer:
             )
 
     def _test(self, what: str, path: Path) -> int:
-        return subprocess.run(["test", what, str(path)], check=False, cwd="/", **_user()).returncode  # noqa: S603, S607
+        tried: subprocess.CompletedProcess[bytes] = subprocess.run(
+            ["test", what, str(path)], check=False, cwd="/", **_user()
+        )
+        return tried.returncode  # noqa: S603, S607
 
     def _sockets(self) -> Path:
         if len(os.fsencode(self.folder)) <= _LONGEST:
             return self.folder
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-        return Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < _LONGEST // 2 else "/tmp") / f"team-mail-{digest}"  # noqa: S108
+        return Path(tempfile.gettempdir()) / f"team-mail-{digest}"
 
 
 def program_of(name: str) -> Path:
     """Return the path of a program of PostgreSQL's; of several versions, the newest. Raises LogUnavailable."""
-    found: list[Path] = []
-    for place in _PLACES:
-        root, _, pattern = place.partition("*")
-        top = Path(root).parent if not root.endswith("/") else Path(root)
-        with suppress(OSError):
-            found += top.glob(f"{Path(root).name if not root.endswith('/') else ''}*{pattern}/{name}")
-    newest: Sequence[Path] = sorted(found, key=lambda path: [int(part) for part in path.parts if part.isdigit()])
-    if newest:
-        return newest[-1]
+    found = [path for place in _PLACES for path in Path("/").glob(f"{place}/{name}")]
+    if found:
+        return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path.parent))])
     if named := shutil.which(name):
         return Path(named)
     raise LogUnavailable(f"PostgreSQL is not installed here, for {name} is missing: apt-get install postgresql")

@@ -34,7 +34,7 @@ class Migration(NamedTuple):
     copied: int
 
 
-def to_server(log: EventLog, blobs: FileBlobs, server: Server, told: Told = lambda *_: None) -> Migration:
+def to_server(log: EventLog, blobs: FileBlobs, server: Server, told: Told | None = None) -> Migration:
     """Copy the log of a folder to a server, and make the folder that server's copy.
 
     `told` is given the number of events that are there and that there are. The schema is made unless it is there.
@@ -106,20 +106,24 @@ def _common_head(log: EventLog, server: Server) -> ChainPosition:
     return theirs
 
 
-def _copy(log: EventLog, server: Server, after: ChainPosition, told: Told) -> ChainPosition:
+def _copy(log: EventLog, server: Server, after: ChainPosition, told: Told | None) -> ChainPosition:
     """Copy the lines after a position, and return the position of the last."""
     batch: list[str] = []
     head, last = log.head().seq, after
+
+    def copy() -> None:
+        server.copy_in(batch, last.seq - len(batch))
+        if told:
+            told(last.seq, head)
+        batch.clear()
+
     for here, line in _lines(log, after.seq):
         batch.append(line.decode())
         last = here
         if len(batch) == _BATCH:
-            server.copy_in(batch, last.seq - len(batch))
-            told(last.seq, head)
-            batch.clear()
+            copy()
     if batch:
-        server.copy_in(batch, last.seq - len(batch))
-        told(last.seq, head)
+        copy()
     return last
 
 

@@ -21,6 +21,7 @@ from ..log.log import EventLog
 from ..log.recovery import Mending
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot
+from ..log.writer import REMOTE
 from ..process import check_not_in_run
 from .connection import Sent, Server
 from .place import Mark, new_mark, read_mark, write_mark
@@ -150,9 +151,9 @@ class PostgresLog(EventLog):
         """Raise OtherLog unless the server's line at the copy's head is that very line."""
         if not lines or not lines[0].endswith(f'"hash":"{head.hash}"}}'.encode()):
             raise OtherLog(
-                f"{self.server.address} does not have event {head.seq} ({head.hash}), which its copy in {self.folder} has: "
-                "it is another log, or lost its end in a failover or an older backup. Restore the server; or move "
-                f"{self.folder} away to go on without the events that only copies have"
+                f"{self.server.address} does not have event {head.seq} ({head.hash}), which its copy in {self.folder} "
+                "has: it is another log, or lost its end in a failover or by an older backup. Restore the server; or "
+                f"move {self.folder} away to go on without the events that only copies have"
             )
 
     def _marked(self) -> Mark:
@@ -160,14 +161,14 @@ class PostgresLog(EventLog):
         if mark is None:
             if self.active.exists() or self.segments.folder.exists():
                 raise LogUnavailable(
-                    f"{self.folder} has a log of its own: `team log migrate --to {self.server.address.url}` copies it to "
-                    "the server; or take [log] url out of team.toml"
+                    f"{self.folder} has a log of its own: `team log migrate --to {self.server.address.url}` copies it "
+                    "to the server; or take [log] url out of team.toml"
                 )
             mark = self._first_mark()
         elif mark.address != self.server.address:
             raise LogUnavailable(
-                f"{self.folder} is a copy of {mark.address}, and team.toml names {self.server.address}: write the one "
-                f"that is right into [log]; if the server has moved, delete the file {self.folder / 'remote'} and the copy"
+                f"{self.folder} is a copy of {mark.address}, and [log] names {self.server.address}: write there which "
+                f"one is right; if the server has moved, delete {self.folder / REMOTE}, events.jsonl and segments"
             )
         return mark
 

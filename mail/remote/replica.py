@@ -1,4 +1,4 @@
-"""This host's copy of a server's log, in the files of a file log: what every query, check, export and backup reads.
+"""The copy of a server's log on this host, in the files of a file log: what all queries, exports and backups read.
 
 Lines are the server's own bytes, and segments begin where the log does, at each `log.opened`, so the copies of all
 hosts have the same files. A copy is no record: what does not verify is cut off, kept in quarantine, and fetched again.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 from ..errors import LogDamaged
@@ -17,7 +18,7 @@ from ..log.disk import Disk, make_folder, open_file, write_all
 from ..log.event import START, ChainPosition, place
 from ..log.lock import Lock
 from ..log.recovery import cut_torn_tail
-from ..log.segments import Segment, Segments
+from ..log.segments import Segment, Segments, file_sha256
 from ..log.tail import last_place, newest_line, recent_chain_holds
 from ..log.verify import inspect
 
@@ -58,11 +59,10 @@ class Replica:
         with self._lock:
             head = self._mended()
             new = [line for line in lines if (here := place(line)) is None or here.seq > head.seq]
-            for position, line in _checked(head, new):
-                del position, line
+            _check_chain(head, new)
             begins = [at for at, line in enumerate(new) if _OPENED in line[:_BEGINNING]]
             cuts = sorted({0, *begins, len(new)})
-            for start, end in zip(cuts, cuts[1:], strict=False):
+            for start, end in pairwise(cuts):
                 if start in begins and (segment := self._seal()):
                     sealed.append(segment)
                 self._write(b"".join(line + b"\n" for line in new[start:end]))
@@ -83,7 +83,9 @@ class Replica:
         with open_file(self.active) as file:
             status = os.fstat(file.fileno())
             here = last_place(self._disk, file.fileno(), status.st_size)
-            if here is None or (self._seen is None and not recent_chain_holds(self._disk, file.fileno(), status.st_size)):
+            if here is None or (
+                self._seen is None and not recent_chain_holds(self._disk, file.fileno(), status.st_size)
+            ):
                 return None
         self._seen, self._head = (status.st_ino, status.st_size), here
         return here
@@ -160,19 +162,14 @@ class Replica:
 
 
 def _differs(segment: Segment, checksums: dict[str, str]) -> bool:
-    from ..log.segments import file_sha256
-
     known = checksums.get(segment.path.name)
     return known is not None and known != file_sha256(segment.path)
 
 
-def _checked(head: ChainPosition, lines: Sequence[bytes]) -> list[tuple[ChainPosition, bytes]]:
-    """Return lines with their positions, which go on from `head`. Raises LogDamaged."""
-    checked: list[tuple[ChainPosition, bytes]] = []
+def _check_chain(head: ChainPosition, lines: Sequence[bytes]) -> None:
+    """Raise LogDamaged unless lines verify and go on from `head`."""
     for line in lines:
         here = place(line)
         if here is None or here.seq != head.seq + 1 or here.prev != head.hash:
             raise LogDamaged(f"the server's event {head.seq + 1} does not verify; nothing of it was taken over")
-        checked.append((here, line))
         head = here
-    return checked

@@ -1,4 +1,4 @@
-"""The schema of a team on a server: its versions, the roles that may use it, and how an old one is brought up to date."""
+"""The schema of a team on a server: its versions, the roles that may use it, the way from one version to the next."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def _upgraded(connection: Connection, schema: str) -> tuple[int, int]:
         _check_encoding(connection)
         before = version_of(connection, schema)
         if before > VERSION:
-            raise LogUnavailable(f"schema {schema} has version {before}, which is newer than {VERSION}: update team-mail")
+            raise LogUnavailable(
+                f"schema {schema} has version {before}, which is newer than {VERSION}: update team-mail"
+            )
         if not before:
             _make_roles(connection, schema)
             connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {schema}_owner".encode())
@@ -96,8 +98,8 @@ def state_of(server: Server) -> SchemaState:
 
 def _state(connection: Connection, schema: str) -> SchemaState:
     (about,) = connection.execute(
-        b"SELECT current_setting('server_version'), coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()),"
-        b" false)"
+        b"SELECT current_setting('server_version'),"
+        b" coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)"
     )
     version = version_of(connection, schema)
     if not version:
@@ -107,4 +109,5 @@ def _state(connection: Connection, schema: str) -> SchemaState:
         f"SELECT coalesce((SELECT max(seq) FROM {schema}.lines), 0), pg_total_relation_size('{schema}.lines'),"
         f" (SELECT count(*) FROM {schema}.blobs)".encode()
     )
-    return SchemaState(version, *sizes, named.get("closed", ""), named.get("host", ""), *about)
+    events, size, blobs = sizes
+    return SchemaState(version, events, size, blobs, named.get("closed", ""), named.get("host", ""), about[0], about[1])

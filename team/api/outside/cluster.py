@@ -134,7 +134,9 @@ def stop_local(folder: Path | None = None, home: Path | None = None) -> Local:
     return Local(local.url, local.folder, running=False)
 
 
-def migrate(to: str, name: str | None = None, home: Path | None = None, told: Callable[[int, int], object] = lambda *_: None) -> Moved:
+def migrate(
+    to: str, name: str | None = None, home: Path | None = None, told: Callable[[int, int], object] | None = None
+) -> Moved:
     """Copy the team's log to a server, or back to files with `to` "file", and make that the log.
 
     Interrupted, it goes on the next time. Nothing may lead the team meanwhile. Raises NotLeader, UsageError, LogError.
@@ -156,7 +158,7 @@ def migrate(to: str, name: str | None = None, home: Path | None = None, told: Ca
 def _server(url: str | None, name: str | None, home: Path | None) -> Server:
     written = None if url else read_log(home or team_home())
     if not url and written is None:
-        raise UsageError('no server is named: --url postgresql://HOST/DATABASE, or url in the table [log] of team.toml')
+        raise UsageError("no server is named: --url postgresql://HOST/DATABASE, or url in the table [log] of team.toml")
     known, schema = written or (url or "", _NAME)
     return server_of(Address.of(url or known, name or schema))
 
@@ -181,7 +183,9 @@ def _advice(address: Address, state: SchemaState) -> list[str]:
     host = parts.hostname or "".join(options.get("host", []))
     if host and not host.startswith("/"):
         if options.get("sslmode") != ["verify-full"]:
-            advice.append("add sslmode=verify-full&sslrootcert=FILE to the url, so that no other server is taken for it")
+            advice.append(
+                "add sslmode=verify-full&sslrootcert=FILE to the url, so that no other server is taken for it"
+            )
         if not state.encrypted:
             advice.append("the connection is not encrypted: let pg_hba.conf have `hostssl` lines alone")
     if state.version:
@@ -198,5 +202,3 @@ def _local(folder: Path | None, home: Path | None) -> LocalServer:
         return LocalServer(folder)
     except OSError as error:
         raise LogUnavailable(f"cannot use {folder}: {error.strerror}") from error
-
-

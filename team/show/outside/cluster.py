@@ -40,6 +40,9 @@ def local(each: Local) -> Iterator[str]:
 def moved(each: Moved) -> Iterator[str]:
     """Say what was copied, and what has to stand in team.toml now."""
     done = each.done
-    yield f"{counted(done.events, 'event')} and {counted(done.blobs, 'blob')} are in {each.to}; {done.copied} copied now"
+    held = f"{counted(done.events, 'event')} and {counted(done.blobs, 'blob')}"
+    yield f"{held} are in {each.to}; {done.copied} copied now"
     yield "nothing is written until you do this:"
-    yield each.line if not each.line.startswith("[") else f"write into .team/team.toml:\n{each.line}"
+    if each.line.startswith("["):
+        yield "write into .team/team.toml:"
+    yield each.line
