@@ -62,11 +62,16 @@ class Sent(NamedTuple):
 
 
 class Server:
-    """One server and schema. Threads may share an instance, they take turns; a forked child connects anew."""
+    """One server and schema. Threads may share an instance, they take turns; a forked child connects anew.
 
-    def __init__(self, address: Address, patience: float = _PATIENCE) -> None:
+    `patience` is how many seconds a server that was there may take to come back, `first` those for one that this
+    process has not met yet.
+    """
+
+    def __init__(self, address: Address, patience: float = _PATIENCE, first: float = _FIRST) -> None:
         self.address = address
         self._patience = patience
+        self._first = first
         self._turn = threading.Lock()
         self._connection: Connection | None = None
         self._pid = 0
@@ -78,7 +83,7 @@ class Server:
         Raises LogUnavailable, InDoubt if a write may have been done, and what the server's rules refuse.
         """
         met = self._connection is not None
-        deadline, doubtful, pause = time.monotonic() + (self._patience if met else _FIRST), False, 0.01
+        deadline, doubtful, pause = time.monotonic() + (self._patience if met else self._first), False, 0.01
         with self._turn:
             while True:
                 try:

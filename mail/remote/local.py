@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from ..errors import LogUnavailable
@@ -76,11 +75,12 @@ class LocalServer:
 
     def _run(self, program: str, *words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         argv = [str(program_of(program)), *map(str, words)]
+        user, group = _user()
         # A server that goes on must not keep the pipe of whoever started it open, so all that is said goes to a file.
         with tempfile.TemporaryFile("w+") as said:
-            done: subprocess.CompletedProcess[bytes] = subprocess.run(  # noqa: S603
+            done = subprocess.run(  # noqa: S603
                 argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False, cwd="/", env=_environment(),
-                **_user(),
+                user=user, group=group, extra_groups=None if user is None else [],
             )  # fmt: skip
             said.seek(0)
             text = said.read()
@@ -102,17 +102,18 @@ class LocalServer:
 
     def _check_reachable(self) -> None:
         """Raise LogUnavailable unless the server's user can come to its folder."""
-        if self._test("-w", self.folder):
+        try:
+            subprocess.run(
+                ["/bin/sh", "-c", 'cd "$1"', "-", str(self.folder)],
+                check=True,
+                user=_user()[0],
+                stderr=subprocess.DEVNULL,
+            )  # noqa: S603
+        except subprocess.CalledProcessError:
             raise LogUnavailable(
                 f"the user {_account().pw_name}, as whom PostgreSQL runs, cannot enter {self.folder}: start it as an "
                 "ordinary user, or choose another folder: --folder"
-            )
-
-    def _test(self, what: str, path: Path) -> int:
-        tried: subprocess.CompletedProcess[bytes] = subprocess.run(
-            ["test", what, str(path)], check=False, cwd="/", **_user()
-        )
-        return tried.returncode  # noqa: S603, S607
+            ) from None
 
     def _sockets(self) -> Path:
         if len(os.fsencode(self.folder)) <= _LONGEST:
@@ -139,11 +140,12 @@ def _account() -> pwd.struct_passwd:
     raise LogUnavailable("there is no user postgres or nobody to run the server as: start it as an ordinary user")
 
 
-def _user() -> dict[str, Any]:
+def _user() -> tuple[int | None, int | None]:
+    """Return user and group as whom a server is started; None for those of this process."""
     if os.geteuid() != 0:
-        return {}
+        return None, None
     account = _account()
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    return account.pw_uid, account.pw_gid
 
 
 def _environment() -> dict[str, str]:

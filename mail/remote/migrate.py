@@ -74,8 +74,7 @@ def to_files(folder: Path, server: Server) -> Migration:
         return Migration(EventLog(folder).head().seq, len(FileBlobs(folder / "blobs").names()), 0)
     if mark.address != server.address:
         raise UsageError(f"{folder} is a copy of {mark.address}, not of {server.address}")
-    log = PostgresLog(folder, server)
-    before = log.head().seq
+    log, before = PostgresLog(folder, server), EventLog(folder).head().seq
     _close(server, _MOVED)
     head = log.head()
     names = PostgresBlobs(folder / "blobs", server).names()
