@@ -63,7 +63,17 @@ class LocalServer:
         words = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
         self._ctl("start", "-w", "-t", str(_SECONDS), "-l", self.folder / "log", "-o", words)
         if is_new:
-            self._run("createdb", "-h", self.sockets, "-U", USER, "--maintenance-db=template1", USER)
+            self._run(
+                "createdb",
+                "-h",
+                self.sockets,
+                "-p",
+                self.settings.get("port", "5432"),
+                "-U",
+                USER,
+                "--maintenance-db=template1",
+                USER,
+            )
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server, if it runs; what it has is kept."""

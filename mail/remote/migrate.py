@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import LogDamaged, UsageError
 from ..log.blobs import FileBlobs
-from ..log.disk import open_file
+from ..log.disk import Disk, open_file
 from ..log.event import ChainPosition, place
 from ..log.log import EventLog
 from ..log.writer import REMOTE
@@ -34,15 +34,15 @@ class Migration(NamedTuple):
     copied: int
 
 
-def to_server(log: EventLog, blobs: FileBlobs, server: Server, told: Told | None = None) -> Migration:
-    """Copy the log of a folder to a server, and make the folder that server's copy.
+def to_server(folder: Path, server: Server, told: Told | None = None) -> Migration:
+    """Copy the log of a folder, `.team/mail`, to a server, and make the folder that server's copy.
 
     `told` is given the number of events that are there and that there are. The schema is made unless it is there.
     Raises UsageError if the server has another log, LogDamaged for a log that does not verify, LogUnavailable.
     """
-    mark = read_mark(log.folder)
+    log, blobs, mark = EventLog(folder), FileBlobs(folder / "blobs"), read_mark(folder)
     if mark is not None and mark.address != server.address:
-        raise UsageError(f"{log.folder} is a copy of {mark.address} already: `team log migrate --to file` first")
+        raise UsageError(f"{folder} is a copy of {mark.address} already: `team log migrate --to file` first")
     if mark is None:
         _check_whole(log)
         if not state_of(server).version:
@@ -55,13 +55,13 @@ def to_server(log: EventLog, blobs: FileBlobs, server: Server, told: Told | None
             server.put_blob(blobs.read(name))
         with log.lock:  # nobody appends to the folder from here on
             last = _copy(log, server, last, told)
-            write_mark(log.folder, new_mark(server.address))
+            write_mark(folder, new_mark(server.address))
         copied = last.seq - start.seq
     else:
         copied = 0
     if server.value("closed") is not None:
         server.set_value("closed", None)
-    return Migration(PostgresLog(log.folder, server).head().seq, len(blobs.names()), copied)
+    return Migration(PostgresLog(folder, server).head().seq, len(blobs.names()), copied)
 
 
 def to_files(folder: Path, server: Server) -> Migration:
@@ -79,8 +79,15 @@ def to_files(folder: Path, server: Server) -> Migration:
     head = log.head()
     names = PostgresBlobs(folder / "blobs", server).names()
     _check_whole(log)
-    with log.lock:
+    with log.lock:  # what was a copy is the record from here on, and so it has to last
+        disk = Disk()
+        for path in (log.active, *(segment.path for segment in log.segments)):
+            with open_file(path) as file:
+                disk.sync(file.fileno())
+        if log.segments.folder.is_dir():
+            disk.sync_folder(log.segments.folder)
         (folder / REMOTE).unlink()
+        disk.sync_folder(folder)
     return Migration(head.seq, len(names), head.seq - before)
 
 

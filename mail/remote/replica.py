@@ -2,6 +2,7 @@
 
 Lines are the server's own bytes, and segments begin where the log does, at each `log.opened`, so the copies of all
 hosts have the same files. A copy is no record: what does not verify is cut off, kept in quarantine, and fetched again.
+So it is not flushed with every line; after each start of the machine the active file is verified as a whole instead.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from pathlib import Path
 
 from ..errors import LogDamaged
 from ..kinds import LogKind
-from ..log.disk import Disk, make_folder, open_file, write_all
+from ..log.disk import Disk, make_folder, open_file, read_file, replacing, write_all
 from ..log.event import START, ChainPosition, place
 from ..log.lock import Lock
 from ..log.recovery import cut_torn_tail
 from ..log.segments import Segment, Segments, file_sha256
 from ..log.tail import last_place, newest_line, recent_chain_holds
 from ..log.verify import inspect
+from ..process import myself
 
 _OPENED = f',"kind":"{LogKind.OPENED}",'.encode()
 _BEGINNING = 160  # bytes of a line that its kind is within
@@ -33,12 +35,14 @@ class Replica:
         self.folder = folder
         self.active = folder / "events.jsonl"
         self.damaged = folder / "damaged"
+        self.checked = folder / "checked"  # has the boot id of the start since which the active file was verified
         self.quarantine = folder / "quarantine"
         self._segments = segments
         self._disk = disk
         self._lock = lock
         self._seen: tuple[int, int] | None = None
         self._head = START
+        self._boot = str(myself()["boot"])  # "" where the system does not tell
 
     def head(self) -> ChainPosition:
         """Return the position of the copy's last line; what does not verify there is cut off first. Raises OSError."""
@@ -78,7 +82,7 @@ class Replica:
             return self._before()
         if self._seen == (status.st_ino, status.st_size):
             return self._head
-        if not status.st_size:
+        if not status.st_size or (self._seen is None and not self._is_checked()):
             return None
         with open_file(self.active) as file:
             status = os.fstat(file.fileno())
@@ -93,7 +97,7 @@ class Replica:
     def _mended(self) -> ChainPosition:
         if self.damaged.exists():
             self._drop_from_damage()
-        elif (head := self._known()) is not None:
+        elif self._is_checked() and (head := self._known()) is not None:
             return head
         if self.active.exists():
             inspection = inspect(self.active, self._before())
@@ -105,8 +109,18 @@ class Replica:
                     cut_torn_tail(self._disk, descriptor, inspection, self.quarantine)
                 finally:
                     os.close(descriptor)
+        if self._boot and not self._is_checked():
+            with replacing(self.checked, durable=False) as temporary:
+                temporary.write_text(self._boot)
         self._seen = None
         return self._known() or START
+
+    def _is_checked(self) -> bool:
+        """Tell whether nothing can have been lost of the active file since it was verified as a whole."""
+        try:
+            return not self._boot or read_file(self.checked).decode() == self._boot
+        except OSError:
+            return False
 
     def _drop_from_damage(self) -> None:
         """Set aside the first file that does not verify and all later ones, then allow reading again."""
@@ -138,7 +152,7 @@ class Replica:
         return START
 
     def _write(self, data: bytes) -> None:
-        """Append to the active file, durably, so that only its end can ever be torn."""
+        """Append to the active file. It is flushed only where nobody could tell a later start of the machine."""
         descriptor = self._disk.open(self.active, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(descriptor).st_size
@@ -148,7 +162,8 @@ class Replica:
                 with suppress(OSError):
                     self._disk.truncate(descriptor, size)
                 raise
-            self._disk.sync(descriptor)
+            if not self._boot:
+                self._disk.sync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -157,8 +172,12 @@ class Replica:
             return None
         first = self._before().seq + 1
         self._seen = None
-        last = self._known()
-        return None if last is None or last.seq < first else self._segments.add(self.active, first, last.seq)
+        with open_file(self.active) as file:
+            last = last_place(self._disk, file.fileno(), os.fstat(file.fileno()).st_size)
+            if last is None or last.seq < first:
+                return None
+            self._disk.sync(file.fileno())
+        return self._segments.add(self.active, first, last.seq)
 
 
 def _differs(segment: Segment, checksums: dict[str, str]) -> bool:

@@ -111,7 +111,7 @@ def test_a_dispatch_runs_and_a_second_host_is_refused(dispatching, tmp_path):
     """One host leads; the other one says so, and starts nothing."""
     file = dispatching.write(test_dispatch.task("a"))
     result = dispatching.run("dispatch", file, "--agent", "scripted", "-q")
-    assert (result.returncode, json.loads(result.stdout)["successful"]) == (0, 1)
+    assert (result.returncode, json.loads(result.stdout)["status"]) == (0, "success")
     second = tmp_path / "second"
     dispatching.git("clone", "--quiet", str(dispatching.folder), str(second))
     refused_there = run_command(

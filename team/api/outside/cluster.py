@@ -14,8 +14,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ....mail.errors import LogUnavailable, UsageError
-from ....mail.log.blobs import FileBlobs
-from ....mail.log.log import EventLog
 from ....mail.open import open_log, team_home
 from ....mail.remote.connection import Server, server_of
 from ....mail.remote.local import LocalServer
@@ -150,7 +148,7 @@ def migrate(
             done = to_files(folder, server)
             return Moved(str(folder), done, "take [log] url out of team.toml")
         address = Address.of(to, name or _named(home))
-        done = to_server(EventLog(folder), FileBlobs(folder / "blobs"), server_of(address), told)
+        done = to_server(folder, server_of(address), told)
     schema = "" if address.schema == _NAME else f'\nname = "{address.schema}"'
     return Moved(str(address), done, f'[log]\nurl = "{address.url}"{schema}')
 

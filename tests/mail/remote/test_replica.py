@@ -82,6 +82,25 @@ def test_a_copy_that_is_torn_or_edited_is_mended(log, change):
     assert not again(log).verify().damage
 
 
+def test_after_a_start_of_the_machine_the_whole_file_is_verified_once(log):
+    """A copy is not flushed with each line, so a power cut may have taken pages from its middle."""
+    whole = files(log)
+    log.append([note("y" * 70_000) for _ in range(3)])
+    log.server.set_value("segment_bytes", "16777216")
+    log.head()
+    size = log.active.stat().st_size
+    assert size > 200_000
+    with log.active.open("r+b") as file:
+        file.seek(1000)
+        file.write(bytes(4096))
+    (log.folder / "checked").write_text("another start")
+    events = [event.subject for event in again(log).read()]
+    assert events.count("y" * 70_000) == 3
+    assert log.active.stat().st_size == size
+    assert set(whole) == set(files(log))
+    assert not again(log).verify().damage
+
+
 def test_a_sealed_file_that_was_edited_is_told_once_and_mended(log):
     """Who looks for damage is told; the next look finds none."""
     whole, first = files(log), next(iter(log.segments)).path
