@@ -112,13 +112,9 @@ class LocalServer:
 
     def _check_reachable(self) -> None:
         """Raise LogUnavailable unless the server's user can come to its folder."""
+        words = ["/bin/sh", "-c", 'cd "$1"', "-", str(self.folder)]
         try:
-            subprocess.run(
-                ["/bin/sh", "-c", 'cd "$1"', "-", str(self.folder)],
-                check=True,
-                user=_user()[0],
-                stderr=subprocess.DEVNULL,
-            )  # noqa: S603
+            subprocess.run(words, check=True, user=_user()[0], stderr=subprocess.DEVNULL)  # noqa: S603
         except subprocess.CalledProcessError:
             raise LogUnavailable(
                 f"the user {_account().pw_name}, as whom PostgreSQL runs, cannot enter {self.folder}: start it as an "

@@ -40,8 +40,10 @@ from .test_scheduler import (
 
 __all__ = [  # what is run again, and the fixtures of it
     "dispatching", "folder", "project", "run", "team",
-    "test_a_body_can_be_given_in_every_documented_way", "test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues",
-    "test_a_new_user_previews_runs_reads_and_lands_a_sprint", "test_a_reply_is_in_the_thread_the_search_and_the_sent_mail",
+    "test_a_body_can_be_given_in_every_documented_way",
+    "test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues",
+    "test_a_new_user_previews_runs_reads_and_lands_a_sprint",
+    "test_a_reply_is_in_the_thread_the_search_and_the_sent_mail",
     "test_a_second_scheduler_is_refused", "test_an_attachment_can_be_written_to_a_file",
     "test_check_summarizes_unread_mail_with_exit_code_3_or_is_silent", "test_mail_of_a_persona_that_left_is_returned",
     "test_marks_can_be_set_and_removed", "test_of_runs_that_mark_at_once_one_is_first", "test_pause_resume_and_stop",
