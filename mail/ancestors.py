@@ -16,7 +16,12 @@ STARTED = 19  # index among the fields after the command name in /proc/<pid>/sta
 
 
 def commands_above(proc: str = "/proc") -> list[list[str]]:
-    """Return the commands of the processes above this one, the nearest first.
+    """Return the commands of the processes above this one, the nearest first, as `processes_above` does."""
+    return [command for _, _, command in processes_above(proc)]
+
+
+def processes_above(proc: str = "/proc") -> list[tuple[str, str, list[str]]]:
+    """Return pid, start and command of each process above this one, the nearest first.
 
     A parent may end in the midst of it, and its pid be another's: what was read counts once it is read twice.
     """
@@ -26,7 +31,7 @@ def commands_above(proc: str = "/proc") -> list[list[str]]:
         if above is not None and above == before:
             break
         before = above
-    return [command for _, _, command in before or ()]
+    return before or []
 
 
 def commands_from(pid: int) -> list[list[str]] | None:

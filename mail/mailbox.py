@@ -325,7 +325,7 @@ class Mailbox:
         Rows of persona, seq, id, ts, sender, subject, type, priority, run.
         """
         self._check_reader()
-        return self.projections.rows("unread", roster=list(roster))
+        return [] if self.projections.lacks('"kind":"mail.') else self.projections.rows("unread", roster=list(roster))
 
     def stats(self) -> list[dict[str, Any]]:
         """Count events by kind: rows of kind, events, first and last seq, since and until."""

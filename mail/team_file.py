@@ -12,11 +12,16 @@ from typing import Any, NamedTuple, cast
 from .directory import Directory, Subteam, channels_of
 from .errors import UsageError
 from .home import HUMAN_VARIABLE
-from .log.disk import read_file, reason_of
+from .log.disk import open_file, read_file, reason_of
 
 HUMAN = "you"  # the human's id if no setting names one
 _LOG_URL, _LOG_NAME, _NAME = "TEAM_LOG_URL", "TEAM_LOG_NAME", "team_mail"
 _LOG_TABLE = rb"(?m)^[ \t]*\[?[ \t]*[\"']?log\b"  # a file without such a line has no table of that name
+MAX_PERSONAS = 256 << 10  # bytes of a file of personas
+_FOLDERS = 'personas must be a list of folders, as in personas = [".claude/agents"]'
+PROMPTS = ("prompt.md", "prompt.md.j2")  # in a folder of the persona's name
+MOST_FILES = 2000  # that are looked at in a folder of another tool
+_DEEPEST = 6  # folders below that one
 
 
 class TeamFile(NamedTuple):
@@ -47,7 +52,8 @@ def read_team_file(home: Path) -> TeamFile:
     except RecursionError:
         raise UsageError(f"{path.name}:1: lists or tables nested too deep") from None
     except ValueError as error:
-        raise UsageError(_syntax_error(path, text, str(error))) from None
+        line, what = syntax_error(text, str(error))
+        raise UsageError(f"{path.name}:{line}: {what}; correct the TOML there") from None
 
 
 def read_log(home: Path, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
@@ -83,7 +89,19 @@ def read_directory(home: Path, environ: Mapping[str, str] = os.environ) -> Direc
     teams = {name: _subteam(name, table) for name, table in _table(values, "teams").items()}
     channels = {name: _listed("channels", name, table) for name, table in _table(values, "channels").items()}
     human = environ.get(HUMAN_VARIABLE, "").strip() or str(team.get("human", HUMAN))
-    return directory_of(home, human, groups, teams=teams, channels=channels, environ=environ)
+    elsewhere = folders_of(home, _names(team, "personas", f"team.{_FOLDERS}"))
+    return directory_of(home, human, groups, teams=teams, channels=channels, elsewhere=elsewhere, environ=environ)
+
+
+def persona_folders(home: Path) -> tuple[Path, ...]:
+    """Return the folders of other tools in which there are personas, as `team.toml` says. Raises UsageError."""
+    team = _table(read_team_file(home).values, "team")
+    return folders_of(home, _names(team, "personas", f"team.{_FOLDERS}"))
+
+
+def folders_of(home: Path, names: Sequence[str]) -> tuple[Path, ...]:
+    """Return the folders of personas that the settings name, counted from the folder that holds `.team`."""
+    return tuple(home.absolute().parent / name for name in names)
 
 
 def directory_of(
@@ -93,12 +111,13 @@ def directory_of(
     *,
     teams: Mapping[str, Subteam] | None = None,
     channels: Mapping[str, Sequence[str]] | None = None,
+    elsewhere: Sequence[Path] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Directory:
     """Return the directory of the team in `home`, given the human, groups, teams and channels of its settings.
 
-    `channels` are those of `[channels]`; teams have more. The persona of a run is a guest if it is not on the roster: a
-    dispatch may use a bundled one.
+    `channels` are those of `[channels]`; teams have more. `elsewhere` are the folders of personas that the settings
+    name. The persona of a run is a guest if it is not on the roster: a dispatch may use a bundled one.
     """
     teams = teams or {}
     if twice := sorted(groups.keys() & teams.keys()):
@@ -106,7 +125,7 @@ def directory_of(
     members = {name: tuple(map(str, names)) for name, names in groups.items()}
     members |= {name: team.members for name, team in teams.items()}
     guests = _guests(environ)
-    return Directory(roster_names(home), members, human, guests, channels_of(teams, channels))
+    return Directory(roster_names(home, elsewhere), members, human, guests, channels_of(teams, channels))
 
 
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -141,28 +160,97 @@ def _guests(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset({name}) if name and environ.get("TEAM_RUN") else frozenset()
 
 
-def _syntax_error(path: Path, text: str, reason: str) -> str:
-    """Put the line of a syntax error first; tomllib puts it last."""
+def syntax_error(text: str, reason: str) -> tuple[int, str]:
+    """Return the line of a syntax error in TOML, and what is wrong; tomllib puts both into one sentence."""
     match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", reason)
-    line = match[1] if match and match[1] else text.count("\n") + 1
+    line = int(match[1]) if match and match[1] else text.count("\n") + 1
     column = f" at column {match[2]}" if match and match[2] else ""
     what = reason[: match.start()] if match else reason
-    return f"{path.name}:{line}: {what[:1].lower()}{what[1:]}{column}; correct the TOML there"
+    return line, f"{what[:1].lower()}{what[1:]}{column}"
 
 
-def roster_names(home: Path) -> frozenset[str] | None:
-    """Return the ids of the roster in `home`, None if there is none: files `<id>.md`, `<id>.md.j2`, and folders.
+class PersonaFile(NamedTuple):
+    """A file that may be a persona's, and the name by which mail addresses that persona."""
 
-    Hidden ones and those that begin with `_` are left out.
+    id: str
+    path: Path
+
+
+def roster_names(home: Path, elsewhere: Sequence[Path] = ()) -> frozenset[str] | None:
+    """Return the ids of the roster in `home`, None if there is none: files of its `personas/`, and folders.
+
+    Hidden ones and those that begin with `_` are left out. `elsewhere` are more folders, with what is below them.
     """
+    names = {file.id for folder in elsewhere for file in files_below(folder)}
     folder = home / "personas"
-    if not folder.is_dir():
-        return None
-    names = frozenset(
-        entry.name.split(".")[0]
-        for entry in os.scandir(folder)
-        if entry.name[0] not in "._"
-        and entry.name.split(".")[0].upper() != "README"
-        and (entry.is_dir() or entry.name.endswith((".md", ".md.j2")))
-    )
-    return names or None
+    if folder.is_dir():
+        for entry in os.scandir(folder):
+            if entry.name[0] not in "._" and not _is_readme(entry.name):
+                if entry.is_dir():
+                    names.add(entry.name.split(".")[0])
+                else:
+                    names.update(file.id for file in files_of(Path(entry.path)))
+    return frozenset(names) or None
+
+
+def roster_files(home: Path, elsewhere: Sequence[Path] = ()) -> list[Path]:
+    """List what the roster is read from: the files of its folder and of its subfolders, and those of the others."""
+    personas = home / "personas"
+    here = sorted(personas.iterdir()) if personas.is_dir() else []
+    own = [*here, *(file for folder in here if folder.is_dir() for file in sorted(folder.iterdir()))]
+    others = (path for folder in elsewhere for _, path in files_below(folder))
+    return [personas, *own, *elsewhere, *dict.fromkeys(others)]
+
+
+def files_of(path: Path) -> list[PersonaFile]:
+    """Return what a file in a folder of personas may hold: one persona, several, or none."""
+    if path.suffix in {".yaml", ".yml"}:
+        return [PersonaFile(name, path) for name in crew_names(_beginning(path))]
+    name = id_of(path.name)
+    return [PersonaFile(name, path)] if name else []
+
+
+def files_below(folder: Path) -> list[PersonaFile]:
+    """Return what a folder of another tool may hold, with folders in it, in the order of their paths.
+
+    Links to folders are not followed, and not more than MOST_FILES files are looked at.
+    """
+    files: list[PersonaFile] = []
+    seen = 0
+    for place, folders, names in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        folders[:] = sorted(name for name in folders if name[0] not in "._") if depth < _DEEPEST else []
+        for name in sorted(names):
+            seen += 1
+            if seen > MOST_FILES:
+                return files
+            if name in PROMPTS and depth:
+                files.append(PersonaFile(Path(place).name, Path(place, name)))
+            elif name[0] not in "._" and not _is_readme(name):
+                files += files_of(Path(place, name))
+    return files
+
+
+def id_of(name: str) -> str:
+    """Return the id of the persona in a file of this name, "" if it is none: `scribe` for `scribe.md`."""
+    for suffix in (".agent.md", ".chatmode.md", ".toml"):
+        if name.endswith(suffix):
+            return re.sub(r"[^\w-]+", "-", name.removesuffix(suffix)).strip("-")
+    return name.split(".", maxsplit=1)[0] if name.endswith((".md", ".md.j2")) else ""
+
+
+def crew_names(text: str) -> list[str]:
+    """Return the names at the beginning of lines, of which each is followed by a colon and nothing else."""
+    return [*dict.fromkeys(re.findall(r"(?m)^([\w-]+)[ \t]*:[ \t]*(?:#.*)?\r?$", text))]
+
+
+def _beginning(path: Path) -> str:
+    try:
+        with open_file(path, follow=True) as file:
+            return file.read(MAX_PERSONAS).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _is_readme(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0].upper() == "README"

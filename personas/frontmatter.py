@@ -1,4 +1,4 @@
-"""YAML, parsed with the line of each value: the front matter of a persona file, or a whole document.
+"""YAML, parsed with the line of each value: the front matter of a persona file, or a whole document; and written.
 
 Values are taken from the nodes of the YAML, so text stays as it was written (`name: No` is a name), every fault has a
 line, and nothing is created that is not written out in the file: no aliases, no objects, no dates.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -58,6 +58,12 @@ class Part(NamedTuple):
     def plain(self) -> Any:
         """Return the value as a JSON value."""
         return _plain(self.node)
+
+    def parts(self) -> dict[str, Part]:
+        """Return the values of a mapping. Raises Fault for anything else."""
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.fault("must have lines `key: value` below it")
+        return {key.value: Part(key.value, value, _line(key)) for key, value in _pairs(self.node)}
 
 
 def read_front(text: str, keys: Collection[str] = ()) -> tuple[dict[str, Part], str, int]:
@@ -136,6 +142,13 @@ def read_yaml(text: str) -> tuple[Any, dict[tuple[str | int, ...], int]]:
     _check_text(text)
     node, lines = _composed(text), dict[tuple[str | int, ...], int]()
     return (None if node is None else _spelled(node, (), lines)), lines
+
+
+def read_parts(text: str) -> dict[str, Part]:
+    """Parse a whole document that consists of lines `key: value`. Raises Fault."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    _check_text(text)
+    return _parts(text)
 
 
 def _spelled(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> Any:
@@ -235,3 +248,41 @@ def _plain(node: yaml.Node) -> Any:
     if kind in {"int", "float"} and re.fullmatch(r"[+-]?\d{1,15}(\.\d{1,15})?", text, re.ASCII):
         return float(text) if "." in text else int(text)
     return text
+
+
+def number(value: float) -> str:
+    """Return a number without an exponent, where that is short."""
+    return str(value) if isinstance(value, int) or "e" not in repr(value) else re.sub(r"\.?0+$", "", f"{value:.15f}")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML as people do: no aliases, numbers without exponents, long texts as blocks."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        del indentless
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    block = "\n" in value and not re.search(r"[ \t]\n|^\s|[^\n -~\u00a0-\ud7ff]", value)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, "|" if block else None)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _number(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", number(value))  # pyright: ignore[reportUnknownMemberType]
+
+
+_add = cast("Callable[[type, Callable[[Any, Any], yaml.Node]], None]", _Dumper.add_representer)  # pyright: ignore[reportUnknownMemberType]
+_add(str, _text)
+_add(float, _number)
+
+
+def write_yaml(keys: Mapping[str, Any]) -> str:
+    """Return YAML that is read again as these values; empty for none."""
+    if not keys:
+        return ""
+    return yaml.dump(dict(keys), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)

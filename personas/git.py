@@ -299,10 +299,14 @@ def _quoted(text: str) -> str:
 
 def _places(start: Path) -> tuple[str, str]:
     """Return the top of the checkout, empty for a bare repository, and the git directory its worktrees share."""
-    ended = _asked(start, "--git-common-dir", "--is-bare-repository")
+    ended = _asked(start, "--is-bare-repository", "--git-common-dir", "--show-toplevel")
+    bare, *paths = os.fsdecode(ended.stdout).removesuffix("\n").split("\n")
+    if not ended.returncode and bare == "false" and len(paths) == 2:  # noqa: PLR2004 - nearly always
+        return paths[1], paths[0]
+    ended = _asked(start, "--git-common-dir", "--is-bare-repository")  # there is no top, or a path has lines
     if ended.returncode:
         raise _unusable(start.absolute(), os.fsdecode(ended.stderr))
-    common, _, bare = os.fsdecode(ended.stdout).removesuffix("\n").rpartition("\n")  # a path may have lines, too
+    common, _, bare = os.fsdecode(ended.stdout).removesuffix("\n").rpartition("\n")
     if bare == "true":
         return "", common
     return os.fsdecode(_asked(start, "--show-toplevel").stdout).removesuffix("\n"), common

@@ -28,7 +28,9 @@ _ALIASES = frozenset({"path", "allowedpaths", "allowpaths", "pathsallowed", "wri
 
 @dataclass(frozen=True)
 class Persona:
-    """A role in the team. `prompt` is a Jinja2 template that starts at `line` of its file, `source`.
+    """A role in the team. `prompt` starts at `line` of its file, `source`.
+
+    It is a Jinja2 template if `template` is True; with None it is one where it can be rendered, else text as it stands.
 
     `agent` names a table in `[agents]`; None means the team's default. `paths` are globs of the files it may change:
     an empty tuple means none, None means any. `timeout` is in seconds; None means the agent's own. Personas of higher
@@ -55,6 +57,7 @@ class Persona:
     sparse: tuple[str, ...] | None = None
     model: str = ""
     commands: tuple[str, ...] | None = None
+    template: bool | None = True
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
     line: int = 1
@@ -82,14 +85,22 @@ def name_of(path: Path) -> str:
 
 
 def _parse(text: str, source: Path, id: str) -> Persona:
-    parts, prompt, start = read_front(text, _OWN)
-    _check_id(id, parts.get("id"))
+    parts, prompt, start = read_front(text, OWN_KEYS)
     if not prompt.strip():
         missing = "there is no prompt below the front matter" if start > 1 else "the file is empty"
         raise Fault(start, f"{missing}; write what the persona should do")
+    return made_persona(id, parts, prompt, start, source)
+
+
+def made_persona(id: str, parts: Mapping[str, Part], prompt: str, start: int, source: Path | None) -> Persona:
+    """Make a persona of the values of its front matter and of its prompt, which starts at line `start`.
+
+    Raises Fault with the line of a value.
+    """
+    check_id(id, parts.get("id"))
     return Persona(
         id,
-        _text(parts, "name") or id.replace("-", " ").replace("_", " ").capitalize(),
+        _text(parts, "name") or default_name(id),
         prompt.strip("\n") + "\n",
         emoji=_text(parts, "emoji"),
         description=_text(parts, "description"),
@@ -104,13 +115,19 @@ def _parse(text: str, source: Path, id: str) -> Persona:
         sparse=_sparse(parts.get("sparse")),
         model=_model(parts.get("model")),
         commands=_commands(parts.get("commands")),
+        template=_is_template(parts.get("template"), source),
         extra=_extra(parts),
         source=source,
         line=start + len(prompt) - len(prompt.lstrip("\n")),
     )
 
 
-def _check_id(id: str, part: Part | None) -> None:
+def default_name(id: str) -> str:
+    """Return what a persona is called whose file gives it no name: `Code reviewer` for `code-reviewer`."""
+    return id.replace("-", " ").replace("_", " ").capitalize()
+
+
+def check_id(id: str, part: Part | None) -> None:
     """Check that mail can reach the persona: its address is the file's name, whatever `id` in the file says."""
     try:
         valid = Directory().checked(id) == id and id != EVERYBODY
@@ -151,6 +168,17 @@ def _scheduled(part: Part | None) -> bool:
 
 def _is_by_mail(part: Part | None) -> bool:
     return part is not None and part.text().lower() == "mail"
+
+
+def _is_template(part: Part | None, source: Path | None) -> bool:
+    """Tell whether a prompt is rendered: as its file says, and without a word every one of ours is."""
+    if part is None or not (text := part.text()):
+        return True
+    if text.lower() not in BOOLEANS:
+        raise part.fault(f"is {text[:40]!r}; write true, or false for a prompt whose braces are text")
+    if not BOOLEANS[text.lower()] and source and source.name.endswith(".j2"):
+        raise part.fault("is false, and a file named .j2 is a template; leave it out, or rename the file")
+    return BOOLEANS[text.lower()]
 
 
 def _priority(part: Part | None) -> int:
@@ -210,7 +238,7 @@ def _glob(part: Part) -> str:
     return glob
 
 
-_OWN = tuple(sorted({*Persona.__dataclass_fields__} - {"prompt", "extra", "source", "line"}))
+OWN_KEYS = tuple(sorted({*Persona.__dataclass_fields__} - {"prompt", "extra", "source", "line"}))
 
 
 def _meant(key: str) -> str | None:
@@ -218,14 +246,19 @@ def _meant(key: str) -> str | None:
     plain = re.sub(r"[\W_]", "", key).lower()
     if plain in _ALIASES or sorted(plain) in (sorted("path"), sorted("paths")):
         return "paths"
-    near = nearest(plain, _OWN, most=1, cutoff=0.8 if plain[:2] == "pa" else 0.85)
+    near = nearest(plain, OWN_KEYS, most=1, cutoff=0.8 if plain[:2] == "pa" else 0.85)
     return near[0] if near else None
+
+
+def meant(key: str) -> str | None:
+    """Return the key of ours that a key is a likely typo of, None for one that is known to be another tool's."""
+    return None if key in _KNOWN else _meant(key)
 
 
 def _extra(parts: Mapping[str, Part]) -> dict[str, Any]:
     """Return the keys that are not ours. A likely typo is refused: `path:` for `paths:` would allow every file."""
-    extra = {key: part for key, part in parts.items() if key not in _OWN}
+    extra = {key: part for key, part in parts.items() if key not in OWN_KEYS}
     for key, part in extra.items():
-        if key not in _KNOWN and (near := _meant(key)):
+        if near := meant(key):
             raise part.fault(f"is not a key; did you mean {near}?")
     return {key: part.plain() for key, part in extra.items()}

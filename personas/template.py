@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import TracebackType
+from functools import lru_cache
+from types import CodeType, TracebackType
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -34,7 +35,21 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 def render(persona: Persona, variables: Mapping[str, object]) -> str:
-    """Render a persona's prompt. Raises PersonaError with file, line and Jinja2's message."""
+    """Render a persona's prompt, if it is a template. Raises PersonaError with file, line and Jinja2's message.
+
+    Of a file that may be another tool's, what cannot be rendered is returned as it stands.
+    """
+    if persona.template is False:
+        return persona.prompt
+    try:
+        return _rendered(persona, variables)
+    except PersonaError:
+        if persona.template is None:
+            return persona.prompt
+        raise
+
+
+def _rendered(persona: Persona, variables: Mapping[str, object]) -> str:
     steps = iter(range(MAX_STEPS))
 
     def bounded(*bounds: int) -> Iterator[int]:
@@ -43,12 +58,23 @@ def render(persona: Persona, variables: Mapping[str, object]) -> str:
                 raise ValueError(f"loops over range() take more than {MAX_STEPS} steps")
             yield value
 
-    sandbox = _Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
+    sandbox = _sandbox()
     try:
-        template = sandbox.from_string(persona.prompt, globals={"range": bounded})
+        code = _compiled(persona.prompt)
+        template = Template.from_code(sandbox, code, sandbox.make_globals({"range": bounded}))
         return "".join(_capped(template.generate(dict(variables))))
     except _FAULTS as error:
         raise PersonaError(_message(persona, error, variables)) from None
+
+
+@lru_cache
+def _compiled(prompt: str) -> CodeType:
+    """Compile a prompt, which the runs of its persona have in common. Raises TemplateSyntaxError."""
+    return _sandbox().compile(prompt)
+
+
+def _sandbox() -> _Sandbox:
+    return _Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
 
 
 def _capped(pieces: Iterator[str]) -> Iterator[str]:

@@ -32,7 +32,7 @@ from .git import Git, alternates, find_repository
 from .setup.promised import fetch_promised, is_partial
 from .setup.sharing import SharedFiles, copy_shared
 from .setup.sparse import patterns
-from .setup.trees import remove_tree
+from .setup.trees import remove_tree, remove_trees
 
 _BRANCH = "refs/heads/work"
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
@@ -125,7 +125,7 @@ class Mirror:
         self.update(commit, sparse)
         return Workspace(
             self.folder / run, commit, self._git, self._git.directory / "runs" / run, self._source,
-            self._bases[commit], self._core, tuple(self.sparse if sparse is None else sparse),
+            self._bases[commit], self._core, tuple(self.sparse if sparse is None else sparse), commit,
         )  # fmt: skip
 
     def keep(self, run: str, place: Path) -> bool:
@@ -195,6 +195,7 @@ class Workspace:
     _about: Base = Base({}, b"")  # noqa: RUF009 - frozen
     _core: str = ""  # the config that git writes for this file system
     _sparse: tuple[str, ...] = ()  # the folders that it holds, if not all
+    _filled: str = ""  # the commit that its index was made of
 
     def make(self, persona: str, shared: SharedFiles) -> None:
         """Write the files of a clone directly and check out the base: two git processes instead of four.
@@ -281,7 +282,7 @@ class Workspace:
 
         `litter` are globs of files that the run's agent leaves behind, `apart` of those that are never captured, and
         `made` are the `changes` before the agent started. A repository that the agent created inside appears as a
-        gitlink (mode 160000), which the weaver refuses. Call this when no process of the run is alive.
+        gitlink (mode 160000), which the weaver holds. Call this when no process of the run is alive.
         Raises WorkspaceLost if the agent removed the folder, and GitError.
         """
         return self._capturing(litter, apart, made).run()
@@ -333,8 +334,9 @@ class Workspace:
         shutil.copy2(self._trusted / "index", folder / "index")  # its time tells git which files to look into
         trust = read_trust(self._source, self._about.attributes)
         return Capture(
-            self.path, self.base, folder, self._lay, trust, self._about.submodules, self._known, litter, apart, made
-        )
+            self.path, self.base, folder, self._lay, trust, self._about.submodules, self._known, litter, apart, made,
+            self._trusted / "index" if self._filled == self.base else None,
+        )  # fmt: skip
 
     def _known(self) -> Sequence[str]:
         """Return the commits that the user's refs name."""
@@ -352,6 +354,7 @@ class Workspace:
 
     def remove(self) -> None:
         """Remove the clone and its trusted files, including what an agent made unwritable."""
+        remove_trees([place for place in (self.path, self._trusted) if os.path.lexists(place)])
         for place in (self.path, self._trusted):
             if os.path.lexists(place):
                 remove_tree(place)

@@ -74,21 +74,26 @@ def check_log(home: Path, log: Log, base: str, *, leads: bool = True) -> None:
     would land twice. That is so after an older backup was restored. A loss that a person has accepted does not count.
     `base` is where the team's work goes in the end.
     """
-    if not isinstance(log, EventLog):
-        return
-    if leads:
+    if leads and isinstance(log, EventLog):
         log.lead()
+    if said := log_behind(home, log, base):
+        raise LogBehind(
+            f"{said}; nothing was done, because what has landed would land again: move {home / 'mail'} away and "
+            "restore the newest backup (team-mail backup --restore BACKUP), or go on without those events: "
+            "team-mail repair --accept-loss"
+        )
+
+
+def log_behind(home: Path, log: Log, base: str) -> str:
+    """Say what git knows that the log does not have, by the last such event; "" if there is nothing."""
+    if not isinstance(log, EventLog):
+        return ""
     with suppress(NoWitness):
-        known = known_to_git(home, _COMMITS, base)[-_EVENTS:]
-        if losses := lost(log, known):
-            accepted = log.verify().lost
-            losses = [each for each in losses if each.event[:2] not in accepted]
-        if losses:
-            raise LogBehind(
-                f"{losses[-1].told('git')}; nothing was done, because what has landed would land again: move "
-                f"{log.folder} away and restore the newest backup (team-mail backup --restore BACKUP), or go on "
-                "without those events: team-mail repair --accept-loss"
-            )
+        losses = lost(log, known_to_git(home, _COMMITS, base)[-_EVENTS:])
+        accepted = log.verify().lost if losses else ()
+        losses = [each for each in losses if each.event[:2] not in accepted]
+        return losses[-1].told("git") if losses else ""
+    return ""
 
 
 def _holder(content: bytes) -> str:

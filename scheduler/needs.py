@@ -20,7 +20,7 @@ _SHORT = 12
 _RUN = 8
 _DISPATCH = 8
 _REQUEST = 60  # characters of a request in plain words
-_ESCALATE = "escalate"
+_ESCALATE, _QUESTION = "escalate", "question"
 _URGENT = frozenset({"high", "urgent"})
 _WAITS = frozenset({DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY})
 _THINGS = (
@@ -129,7 +129,7 @@ def mail_need(
     asks = type == _ESCALATE if is_program else type not in reader.never and sender != reader.human
     if not asks:
         return None
-    text = f"{sender} writes: {line(subject) or 'a message'}"
+    text = f"{sender} {'asks' if type == _QUESTION else 'writes'}: {line(subject) or 'a message'}"
     command = f"team-mail read {seq} --persona {reader.human}"
     urgent = priority in _URGENT
     return Need(
@@ -152,6 +152,12 @@ def deployment_cut_off(start: Written) -> Need:
     commit = _text(start, "commit")
     text = f"the deployment of {commit[:_SHORT]} was cut off, and nobody knows whether it is live"
     return _deployment(start, text, urgent=True)
+
+
+def log_behind(what: str, seq: int) -> Need:
+    """Return what a log asks that lacks what git knows, by `what` is missing; `seq` is that of its last event."""
+    text = f"{what}; nothing is started, because what has landed would land again"
+    return Need(NeedKind.LOG, text, "team-mail verify", seq, urgent=True)
 
 
 def stale_claim(what: str, owner: str, why: str, *, token: int, seq: int, task: str = "") -> Need:

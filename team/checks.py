@@ -85,10 +85,16 @@ def notes_about(context: Context, agents: Iterable[str]) -> list[str]:
     return [note for name in wanted for note in agent_state(name, tables[name], root).notes]
 
 
+def can_be_tried(settings: AgentSettings) -> bool:
+    """Tell whether an agent can make a run in a scratch repository: a command or a chat model can."""
+    return bool(settings.command) or settings.kind == "chat"
+
+
 def _preset_of(settings: AgentSettings) -> Preset | None:
-    """Return the preset of an agent: its own, or that of the program in its command."""
+    """Return the preset of an agent: its own, as it is spoken to, or that of the program in its command."""
     if settings.preset:
-        return preset(settings.preset)
+        known = preset(settings.preset)
+        return known.by_protocol() if settings.kind == "acp" else known
     program = Path(settings.command[0]).name if settings.command else ""
     return next((each for each in presets() if each.program == program), None)
 

@@ -10,13 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from ..mail.archive.witness import NoWitness
 from ..mail.errors import TeamMailError
+from ..personas.errors import GitError
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
 from ..scheduler.errors import NotLeader
 from ..scheduler.leader import Leader, leading
 from ..scheduler.liveness import is_led, liveness
-from ..scheduler.overview.leftovers import Leftover, left_by_dispatches, left_by_runs, old_runs, remove
+from ..scheduler.overview.leftovers import (
+    Leftover,
+    left_by_dispatches,
+    left_by_runs,
+    old_records,
+    old_runs,
+    remove,
+)
+from ..scheduler.overview.old_refs import drop, old_refs
 from ..scheduler.overview.tasks import StaleClaim, claimed_work
 from ..scheduler.runs.batch import BatchRunner
 from ..scheduler.sprint.loop import put_ends_on_record
@@ -38,8 +48,9 @@ class Freed:
 class Cleaning:
     """One clean-up of a team. With `keep`, nothing is changed.
 
-    Folders of runs are removed that are `older` than that, and dispatches that were cut off so long ago are given up;
-    None leaves both. `repository` tells whether the team has one. `troubles` are what could not be done.
+    Folders of runs, records of sessions and refs are removed that are `older` than that, and dispatches that were cut
+    off so long ago are given up; None leaves these. `repository` tells whether the team has one. `troubles` are what
+    could not be done.
     """
 
     context: Context
@@ -78,8 +89,7 @@ class Cleaning:
 
     def _is_old(self, state: DispatchState) -> bool:
         """Tell whether a dispatch was cut off so long ago that it is given up."""
-        last = datetime.fromisoformat(state.last)
-        return self.older is not None and last < self.context.clock.now() - self.older
+        return self.older is not None and datetime.fromisoformat(state.last) < self._before
 
     def _of_sprint(self) -> list[Freed]:
         """Put on record the ends of the open sprint's runs; a scheduler that leads does so by itself."""
@@ -101,6 +111,26 @@ class Cleaning:
             removed += self._clones()
         return removed
 
+    def refs(self) -> tuple[str, ...]:
+        """List the sprints and dispatches whose refs nobody needs any more, and delete these."""
+        if self.older is None or not self.repository:
+            return ()
+        unfinished = [state.branch for state in read_unfinished(self.context.mailbox.projections)]
+        sprint = self.context.state(whole=False).sprint
+        try:
+            old = old_refs(self.context, self._before, [*unfinished, *([sprint.branch] if sprint else [])])
+            if old and not self.keep:
+                drop(self.context, [row for rows in old.values() for row in rows])
+        except (GitError, NoWitness) as error:
+            self.troubles.append(str(error))
+            return ()
+        return tuple(old)
+
+    @property
+    def _before(self) -> datetime:
+        """Before which everything is old."""
+        return self.context.clock.now() - (self.older or timedelta())
+
     def _unsettled(self) -> Iterator[DispatchState]:
         """Yield the dispatches whose clones hold what is not on record yet."""
         for state in read_unfinished(self.context.mailbox.projections):
@@ -112,7 +142,8 @@ class Cleaning:
             return ()
         old = old_runs(self.context, self.context.clock.now(), self.older)
         self.staying = old.staying
-        return old.removable
+        unfinished = {state.id for state in read_unfinished(self.context.mailbox.projections)}
+        return (*old.removable, *old_records(self.context, self._before, unfinished))
 
     def _clones(self) -> list[Leftover]:
         """Remove the clones of sprints under the leader's lock: a new run may have the place of an old one."""

@@ -26,7 +26,7 @@ from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, Heard
 from ..scheduler.dispatch.events import dispatch_finished, started
 from ..scheduler.dispatch.output import DispatchOutput
-from ..scheduler.dispatch.places import places_of
+from ..scheduler.dispatch.places import names_paths, places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import InvalidTasks, NotReady, Stopped
 from ..scheduler.kinds import Kind
@@ -167,7 +167,7 @@ class ParallelDispatcher:
         given = given_to(context, state)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
         left = [task for task in given.tasks if not state.is_done(task.task_id)]
-        if problems := places_of(context, repository=bool(state.base)).problems(left):
+        if problems := _misplaced(context, left, repository=bool(state.base)):
             raise InvalidTasks(problems)
         name = self._name or (state.agent if state.agent != GIVEN else None)
         routing = self._routing(context, left, name, state.base)
@@ -299,7 +299,7 @@ class ParallelDispatcher:
     ) -> tuple[Task, ...]:
         given = DispatchInput(tasks=tasks_from(tasks), config=self.config)
         problems = problems_of(given, [persona.id for persona in context.roster.personas])
-        if problems := [*problems, *places_of(context, repository=repository).problems(given.tasks)]:
+        if problems := [*problems, *_misplaced(context, given.tasks, repository=repository)]:
             raise InvalidTasks(problems)
         return given.tasks
 
@@ -367,6 +367,12 @@ class ParallelDispatcher:
             listener(news)
         except Exception as error:  # noqa: BLE001 - see above
             warnings.warn(f"listener failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+
+
+def _misplaced(context: Context, tasks: Sequence[Task], *, repository: bool) -> list[str]:
+    """Name the paths in tasks that lead elsewhere; where the checkouts lie is asked only if there are any."""
+    named = [task for task in tasks if names_paths(task.input_data)]
+    return places_of(context, repository=repository).problems(named) if named else []
 
 
 def given_to(context: Context, state: DispatchState) -> DispatchInput:

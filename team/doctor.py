@@ -11,16 +11,17 @@ from typing import Any
 from ..mail.errors import TeamMailError, UsageError
 from ..personas.agents.presets.preset import presets
 from ..personas.agents.sandbox import check
+from ..personas.chat.agent import ChatAgent
+from ..personas.chat.orders import ChatError
 from ..personas.errors import GitTooOld
 from ..personas.git import check_version
 from ..personas.prompt import fault_of
-from ..personas.roster import read_roster
 from ..scheduler.context import Context
 from ..scheduler.kinds import LaunchReason
 from ..scheduler.limits.routing import Work
 from ..scheduler.routes import routing_of
-from .checks import AgentState, agent_state, installed_agents
-from .open import open_team
+from .checks import AgentState, agent_state, can_be_tried, installed_agents
+from .open import open_team, roster_of
 from .place import place_trouble
 
 
@@ -86,7 +87,7 @@ def examine(home: Path | None) -> Diagnosis:
     used = _used(context)
     checks += [each for name in used for each in _agent(context, name)]
     fine = [name for name in used if not _troubles(context, name)]
-    commands = [name for name in fine if context.settings.agents[name].command]  # others cannot be tried elsewhere
+    commands = [name for name in fine if can_be_tried(context.settings.agents[name])]
     return Diagnosis(tuple(checks), next(iter(commands), None if fine else first), starts=bool(fine))
 
 
@@ -106,7 +107,11 @@ def _installed(states: list[AgentState]) -> Iterator[Check]:
         text = "; ".join([f"{state.version or 'of an unknown version'}, {how}", *notes])
         yield Check(state.name, Finding.NOTE if notes else Finding.FINE, text)
     if not states:
-        yield Check("agents", Finding.NOTE, "none of the known ones is in PATH; install one of these, or use a command")
+        yield Check(
+            "agents",
+            Finding.NOTE,
+            "none of the known ones is in PATH; install one of these, use a command, or a chat model",
+        )
         for each in presets():
             yield Check(each.name, Finding.NOTE, f"{each.title}: {each.install}")
 
@@ -123,7 +128,7 @@ def _team(context: Context) -> Iterator[Check]:
     """Check places and personas of a team."""
     if trouble := place_trouble(context.home, context.settings.workspace.root):
         yield Check("workspaces", Finding.TROUBLE, trouble)
-    roster = read_roster(context.home / "personas")
+    roster = roster_of(context.home, context.settings)
     faults = [fault for persona in roster.personas if (fault := fault_of(persona))]
     yield from (Check("personas", Finding.TROUBLE, problem) for problem in (*roster.problems, *faults))
     if not context.members:
@@ -148,10 +153,21 @@ def _agent(context: Context, name: str) -> Iterator[Check]:
         yield from (Check(what, Finding.TROUBLE, trouble) for trouble in troubles)
         return
     table = context.settings.agents[name]
+    if isinstance(agent := context.agents[name], ChatAgent):
+        yield _asked(what, agent)
+        return
     notes = [*agent_state(name, table, context.settings.workspace.root).notes] if table.command else []
     yield from (Check(what, Finding.NOTE, note) for note in notes)
     if not notes:
         yield Check(what, Finding.FINE, "it can be started")
+
+
+def _asked(what: str, agent: ChatAgent) -> Check:
+    """Ask the server of a chat model whether it is there."""
+    try:
+        return Check(what, Finding.FINE, agent.look())
+    except (ChatError, UsageError) as error:
+        return Check(what, Finding.TROUBLE, str(error))
 
 
 def _troubles(context: Context, name: str) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,13 +15,19 @@ from ..mail.directory import Directory
 from ..mail.errors import UsageError
 from ..mail.home import ignore_mail
 from ..mail.open import open_mailbox, team_home, with_directory
-from ..mail.team_file import directory_of
+from ..mail.team_file import directory_of, folders_of
+from ..personas.acp.agent import acp_agent
 from ..personas.agent import Agent
 from ..personas.agents.command import CommandAgent, RunLimits
+from ..personas.agents.presets.preset import preset
+from ..personas.agents.recipe import Recipe
 from ..personas.agents.replay import ReplayAgent
 from ..personas.agents.sandbox import Sandbox
 from ..personas.agents.scripts import bundled_agent
+from ..personas.agents.session import Sessions
 from ..personas.bundled import with_bundled
+from ..personas.chat.agent import chat_agent
+from ..personas.chat.orders import Orders as ChatOrders
 from ..personas.errors import NotARepository
 from ..personas.git import Git, find_repository, with_drivers
 from ..personas.jules.agent import jules_agent
@@ -34,6 +42,7 @@ from ..scheduler.settings.settings import AgentSettings, Settings, TeamSettings
 from .place import place_trouble, state_folder, workspace_folder
 
 SCRIPTED = "scripted"  # the bundled agent that plays any task without a model
+_MAIL_SERVER = "team_mail.team.mcp"
 GIVEN = "given"  # the name of an agent that a program supplied
 
 
@@ -137,10 +146,50 @@ def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = N
     )
     if settings.kind == "jules":
         return jules_agent(name, jules_orders(settings, team or TeamSettings()), env_file, limits)
+    if settings.kind == "chat":
+        return chat_agent(name, chat_orders(settings), settings.env, env_file, limits)
     sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
-    return CommandAgent(
-        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox
+    agent = CommandAgent(
+        name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox,
+        recipe_of(settings), settings.model or "", sessions_of(settings),
     )  # fmt: skip
+    if settings.kind == "acp":
+        return acp_agent(
+            agent, preset=settings.preset, mode=settings.mode, model=settings.model or "", startup=settings.startup,
+            mail=mail_server(),
+        )  # fmt: skip
+    return agent
+
+
+def mail_server() -> tuple[str, ...]:
+    """Return the words that start the server of mail tools, none if its packages are not there."""
+    program = Path(sys.executable).with_name("team")
+    return (str(program), "mcp") if find_spec("mcp") and find_spec(_MAIL_SERVER) and program.exists() else ()
+
+
+def chat_orders(settings: AgentSettings) -> ChatOrders:
+    """Return what a table of kind `chat` says of its model."""
+    silence = settings.idle / 2 if settings.idle else ChatOrders.silence  # so that it is told before the run is ended
+    return ChatOrders(
+        settings.base_url or "", settings.model or "", "", settings.context or 0, settings.tools, settings.turns,
+        settings.commands, silence,
+    )  # fmt: skip
+
+
+def recipe_of(settings: AgentSettings) -> Recipe | None:
+    """Return how a table's command is made, None if somebody wrote it out."""
+    if not settings.preset or settings.kind != "command":
+        return None
+    recipe = Recipe(preset(settings.preset), settings.model, settings.args, settings.sandbox == "bwrap")
+    return recipe if recipe.words() == settings.command else None
+
+
+def sessions_of(settings: AgentSettings) -> Sessions:
+    """Return how the command of a table goes on with a session, which is known of that of its preset."""
+    if not (recipe := recipe_of(settings)):
+        return Sessions(why_not="its command is your own, and not that of a preset")
+    known = recipe.preset
+    return Sessions(known.resume, known.sessions, len(known.last), known.not_resumed, known.cumulative)
 
 
 def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:
@@ -150,6 +199,11 @@ def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:
         settings.pull_request, settings.creates, settings.poll, settings.timeout, settings.url or URL, settings.remote,
         settings.push,
     )  # fmt: skip
+
+
+def roster_of(home: Path, settings: Settings) -> Roster:
+    """Read the roster of a team, with what lies in the folders that its settings name."""
+    return read_roster(home / "personas", folders_of(home, settings.team.personas), settings.players)
 
 
 def _repository(home: Path) -> tuple[Git, Path]:
@@ -186,12 +240,13 @@ def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[s
 
 
 def _context(home: Path, git: Git, top: Path, mirror: Mirror, settings: Settings) -> Context:
-    roster = read_roster(home / "personas")
+    elsewhere = folders_of(home, settings.team.personas)
+    roster = roster_of(home, settings)
     made = {name: make_agent(name, table, settings.team) for name, table in settings.agents.items()}
     agents = {name: _confined(agent, home, top, settings) for name, agent in made.items()}
     directory = directory_of(
         home, settings.team.human, settings.groups, teams=settings.subteams,
-        channels={name: table.members for name, table in settings.channels.items()},
+        channels={name: table.members for name, table in settings.channels.items()}, elsewhere=elsewhere,
     )  # fmt: skip
     mailbox = open_mailbox(home, create=True, directory=directory)
     return Context(home, git, top, mailbox, roster, settings, agents, mirror)

@@ -20,6 +20,7 @@ from ..personas.errors import GitError
 from ..personas.git import ask_checkout
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
+from ..scheduler.kinds import Kind
 from ..scheduler.sessions.sessions import Sessions
 from ..scheduler.settings.reading import read_settings
 from ..scheduler.settings.settings import Settings
@@ -116,6 +117,8 @@ def notes(context: Context, work: str = "sprint", *, repository: bool = True) ->
     problems += look_at_setup(context).notes
     if count := _changed(context.top):
         problems.append(f"changes to {counted(count, 'file')} are not committed, and so not part of the {work}")
+    if context.mailbox.projections.lacks(f'"kind":"{Kind.PATCH_APPROVED}"'):
+        return problems
     forged = [patch for patch in context.state(whole=False).patches if patch.is_unsigned]
     return problems + [f"{patch.persona}'s patch ({patch.run[:8]}) stays held: {patch.why}" for patch in forged]
 

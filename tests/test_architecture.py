@@ -43,9 +43,17 @@ ARROWS = {
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
     "mail.remote": {"mail", "mail.log"},
-    "personas": {"personas.capture", "personas.running", "personas.setup", "personas.spending"},
+    "personas": {"personas.capture", "personas.foreign", "personas.running", "personas.setup", "personas.spending"},
+    "personas.acp": {
+        "personas",
+        "personas.agents",
+        "personas.agents.presets",
+        "personas.running",
+        "personas.streams",
+    },
     "personas.agents": {
         "personas",
+        "personas.agents.presets",
         "personas.running",
         "personas.setup",
         "personas.spending",
@@ -53,12 +61,22 @@ ARROWS = {
     },
     "personas.agents.presets": {"personas"},
     "personas.capture": {"personas", "personas.agents.presets", "personas.keeping"},
+    "personas.chat": {
+        "personas",
+        "personas.agents",
+        "personas.keeping",
+        "personas.running",
+        "personas.streams",
+        "personas.web",
+    },
+    "personas.foreign": {"personas"},
     "personas.jules": {"personas", "personas.agents", "personas.running", "personas.streams", "personas.web"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
     "personas.streams": {"personas", "personas.keeping", "personas.spending"},
     "personas.web": {"personas"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
+    "scheduler.answers": {"scheduler.context", "scheduler.kinds", "scheduler.settings", "scheduler.state"},
     "scheduler.approval": {"scheduler.kinds"},
     "scheduler.claims": {
         "scheduler.errors",
@@ -173,6 +191,7 @@ ARROWS = {
     },
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
+        "scheduler.answers",
         "scheduler.claims",
         "scheduler.context",
         "scheduler.foretell",
@@ -246,6 +265,7 @@ ARROWS = {
         "team.cleaning",
         "team.dispatcher",
         "team.doctor",
+        "team.hooks",
         "team.init",
         "team.install",
         "team.interrupts",
@@ -270,11 +290,14 @@ ARROWS = {
         "team.demo",
         "team.diagnostics",
         "team.home",
+        "team.hooks",
+        "team.mcp",
         "team.session",
         "team.show",
         "team.show.charts",
     },
     "team.commands.outside": {
+        "team.api",
         "team.api.outside",
         "team.commands.common",
         "team.session",
@@ -285,6 +308,7 @@ ARROWS = {
         "team.api",
         "team.commands.common",
         "team.home",
+        "team.hooks",
         "team.session",
         "team.show",
         "team.webhooks",
@@ -317,6 +341,13 @@ ARROWS = {
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.open", "team.place"},
     "team.init": {"team.blocks"},
+    "team.mcp": {
+        "team.console",
+        "team.console.access",
+        "team.console.common",
+        "team.console.guard",
+        "team.session",
+    },
     "team.open": {"team.place"},
     "team.session": {"team.home", "team.open"},
     "team.show": {
@@ -336,22 +367,25 @@ ENGINE_WITHOUT = {"typer", "rich", "vl_convert"}  # a face's affairs
 DOORS = ("", *FOLDERS)
 COMMANDS = re.compile(r"mail\.commands\.\w+|team\.commands(\.\w+)+")
 HOMES = {
+    "anyio": re.compile(r"team\.mcp\.server"),
+    "acp": re.compile(r"personas\.acp\.(session|client)"),
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
     "duckdb": re.compile(r"mail\.query\.(query|copies)"),
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
+    "mcp": re.compile(r"team\.mcp\.server"),
     "psycopg": re.compile(r"mail\.remote\.connection"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
-        r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)"
+        r"personas\.acp\.session|scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
+        r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)|team\.mcp\.server"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),
     "segno": re.compile(r"team\.console\.common\.terminal"),
-    "starlette": re.compile(r"team\.console(\.\w+)+"),
+    "starlette": re.compile(r"team\.console(\.\w+)+|team\.mcp\.http"),
     "typer": COMMANDS,
     "uuid_utils": re.compile(r"mail\.log\.event"),
-    "uvicorn": re.compile(r"team\.console\.(server|connection)"),
+    "uvicorn": re.compile(r"team\.console\.(server|connection)|team\.mcp\.http"),
     "vl_convert": re.compile(r"team\.show\.charts\.chart"),
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
@@ -389,6 +423,8 @@ LAZY = {
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
+    "personas.acp.play": {"turns"},  # the agent starts while the SDK is loaded
+    "personas.roster": {"mapping", "reading"},  # a team of its own files needs no other tool's
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
@@ -399,6 +435,9 @@ LAZY = {
     "team.console.api.sprints": {"deploy"},  # as above
     "team.console.api.views": {"tasks"},  # as above
     "team.console.pages.page": {"filters"},  # only pages need them
+    "team.hooks.seat": {"claims", "errors", "process"},  # a hook without mail reads no claims
+    "team.hooks.show": {"mail", "cursor", "unread", "open", "output", "escape"},  # nor anything else
+    "team.mcp.serve": {"http"},  # a client on standard input does not wait for the server
     "team.api.sprints": {
         "continuous",
         "daemon",
@@ -680,7 +719,17 @@ FIELDS = {"status", "outcome", "reason", "kind", "mode"}
 NAMES = {"error", "mail", "partial", "success", "task", "timeout"}  # words that are the names of fields, too
 ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
 # They run in a process that imports nothing of the package.
-OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events", "mail.commands.entry", "team.console.api.overview"}
+OWN_WORDS = {
+    "mail.commands.entry",
+    "personas.acp.calls",  # those of the protocol
+    "personas.acp.client",
+    "personas.acp.figures",
+    "personas.acp.told",
+    "personas.acp.turns",
+    "personas.keeping.events",
+    "personas.keeping.keeper",
+    "team.console.api.overview",
+}
 
 
 def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:

@@ -81,7 +81,8 @@ def _is_empty(stderr: bytes) -> bool:
 def known_to_git(home: Path, most: int | None = None, base: str = "") -> list[Known]:
     """Return the events that commits of the weaver name, in the repository whose work tree has the team's folder.
 
-    What was fetched, and may be another team's, does not count. With `most`, only so many commits are looked at, the
+    What was fetched, and may be another team's, does not count; in a shallow repository, where the history is cut that
+    would tell, only what `refs/team` keeps does. With `most`, only so many commits are looked at, the
     newest, of the team's branches and the `base` branch: what anybody's branch says stops nobody. Without a repository
     there are none. Raises NoWitness if there is one, and git cannot be asked.
     """
@@ -90,14 +91,28 @@ def known_to_git(home: Path, most: int | None = None, base: str = "") -> list[Kn
     # Git alone is twice as fast with the search, but would go through all of a history to count what it finds.
     which = [f"--committer={_WEAVER}", "--branches"] if most is None else [f"--max-count={most}", "--branches=team/*"]
     which += [f"--branches={base[:-1]}[{base[-1]}]"] if most is not None and base else []  # else it means a folder
-    known = {event for _, events in _commits(home, *which, "--not", "--remotes") for event in events}
-    refs = _ask(home, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/team").split()
-    kept = [ref.removesuffix("/tip") for ref in refs if ref.endswith("/tip") and f"{ref[:-3]}base" in refs][:_NEWEST]
-    apart = _ask(home, "rev-list", *(f"{ref}/tip" for ref in kept), "--not", "--branches").split() if kept else []
-    for ref in kept:
+    own = () if is_cut(home) else _commits(home, *which, "--not", "--remotes")
+    known = {event for _, events in own for event in events}
+    names = kept(home)
+    apart = _ask(home, "rev-list", *(f"{ref}/tip" for ref in names), "--not", "--branches").split() if names else []
+    for ref in names:
         for commit, events in _commits(home, "--first-parent", f"{ref}/tip", f"^{ref}/base"):
             known |= {event._replace(run="") if commit in apart else event for event in events}
     return sorted(known)
+
+
+def kept(home: Path) -> list[str]:
+    """Return the newest sprints and dispatches of which `refs/team` keeps commits, as `refs/team/sprint-1`.
+
+    By these it is known what landed, though a branch was pushed or deleted. Raises NoWitness.
+    """
+    refs = _ask(home, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/team").split()
+    return [ref.removesuffix("/tip") for ref in refs if ref.endswith("/tip") and f"{ref[:-3]}base" in refs][:_NEWEST]
+
+
+def is_cut(home: Path) -> bool:
+    """Tell whether the repository is shallow: nobody can say there which commits were fetched. Raises NoWitness."""
+    return (home.parent / ".git").exists() and _ask(home, "rev-parse", "--is-shallow-repository").strip() == "true"
 
 
 def _commits(home: Path, *words: str) -> Iterator[tuple[str, list[Known]]]:

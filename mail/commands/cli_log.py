@@ -111,12 +111,18 @@ def _losses(
 ) -> list[tuple[str, Lost]]:
     """Return what the log lacks, each with the name of who knows it."""
     from ..archive.backup import last_in
-    from ..archive.witness import Known, NoWitness, known_to_git, lost
+    from ..archive.witness import Known, NoWitness, is_cut, known_to_git, lost
 
     losses: list[tuple[str, Lost]] = []
     try:
         named = [event for event in known_to_git(home) if event[:2] not in given_up]
         losses += [("git", each) for each in lost(log, named)]
+        if is_cut(home):
+            output.say(
+                "team-mail: the repository is shallow, so of git only refs/team/ is compared; for branches as well: "
+                "git fetch --unshallow",
+                err=True,
+            )
     except NoWitness as error:
         output.say(f"team-mail: {error}; what it knows of the log is not compared", err=True)
     if against is not None:

@@ -10,10 +10,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..log.disk import open_file
 from ..log.snapshot import Source
 
 if TYPE_CHECKING:
     from .query import Query
+
+
+_QUICK = 4 << 20  # bytes that are looked through in less time than it takes to load the database
 
 
 class Projections(Protocol):
@@ -28,6 +32,13 @@ class Projections(Protocol):
 
     def part(self, seq: int) -> int:
         """Return the first seq of the part of the log that an event is in; `standing` has all that was open there."""
+        ...
+
+    def lacks(self, *texts: str) -> bool:
+        """Tell whether no line of the log has any of these texts, where that can be told without a database.
+
+        Who asks for events that all have one need not ask then.
+        """
         ...
 
 
@@ -55,3 +66,15 @@ class FileProjections:
     def part(self, seq: int) -> int:
         """Return the first seq of the file that an event is in."""
         return max((segment.last + 1 for segment in self._source.snapshot().sealed if segment.last < seq), default=1)
+
+    def lacks(self, *texts: str) -> bool:
+        """Look through a log that is one file of a few megabytes. Raises LogUnavailable, LogDamaged."""
+        snapshot = self._source.snapshot()
+        if snapshot.sealed or snapshot.size > _QUICK:
+            return False
+        try:
+            with open_file(snapshot.active) as file:
+                lines = file.read(snapshot.size)
+        except FileNotFoundError:  # there is none yet, or it was sealed meanwhile
+            return not snapshot.size
+        return not any(text.encode() in lines for text in texts)

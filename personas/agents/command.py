@@ -25,11 +25,13 @@ from ..running.process import RunLimits, keep, rejoin
 from ..setup.slots import variables_of
 from ..spending.usage import UNKNOWN, whole
 from ..streams.stream import read_stream
+from .recipe import Recipe
 from .result import FILE, is_written, log_of, output_of
 from .sandbox import Sandbox
+from .session import Sessions
 from .verdict import BadExit, failed, verdict
 
-PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port", "timeout")
+PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port", "timeout", "model")
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 _MIN_SECRET = 4  # characters; masking a shorter value would mangle ordinary words
 _MAX_ARGUMENT = 128 << 10  # bytes that Linux accepts as one argument, the terminating NUL included
@@ -41,7 +43,9 @@ class CommandAgent:
 
     A run fails if the command's exit code is not 0, if its JSON output reports an error or breaks off, or if the result
     it leaves for its task cannot be read. `bad_exit` is what an exit code other than 0 makes of a run whose output says
-    success. With a `sandbox` it reaches nothing but what that shows.
+    success. With a `sandbox` it reaches nothing but what that shows. A command that a preset made is made anew by its
+    `recipe` for a persona that asks for another model, or may do less. `{model}` is that model, or else `model`.
+    `sessions` says how a run goes on with a session.
 
     Its environment holds the harmless part of the scheduler's (`PASSED`), the variables named in `env` (some only if
     another one is set, `NAME if OTHER`), and those that `env_file` sets. All values of `env_file`, and those in `env`
@@ -56,6 +60,9 @@ class CommandAgent:
     limits: RunLimits = field(default_factory=RunLimits)
     bad_exit: BadExit = "failed"
     sandbox: Sandbox | None = None
+    recipe: Recipe | None = None
+    model: str = ""
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def max_prompt(self) -> int | None:
@@ -72,10 +79,16 @@ class CommandAgent:
             return f"agent {self.name}: {why}"
         if self.prompt == "file" and not any("{prompt_file}" in word for word in self.command):
             return f'agent {self.name} has prompt = "file", but its command does not use {{prompt_file}}; add it'
+        if not self.model and any("{model}" in word for word in self.command):
+            return f"agent {self.name}: its command has {{model}}, which some personas name; write model for the others"
         if why := self._missing():
             return why
         why = self.sandbox and self.sandbox.trouble(self.command)
         return f"agent {self.name}: {why}" if why else None
+
+    def unresumable(self, session: str) -> str:
+        """Return why a run cannot go on with a session of this agent, "" if it can. Raises UsageError."""
+        return self.sessions.trouble(session, self._passed() | self._secrets())
 
     def _missing(self) -> str | None:
         if not self.command or not self.command[0]:
@@ -101,12 +114,10 @@ class CommandAgent:
             return Outcome(OutcomeStatus.FAILED, None, 0.0, f"cannot start: {error}", hopeless=wrong)
 
     def _play(self, job: Job) -> Outcome:
-        prompt_file = job.write_prompt()
-        argv, stdin = [self._filled(word, job, prompt_file) for word in self.command], Path(os.devnull)
+        prompt_file, stdin = job.write_prompt(), Path(os.devnull)
         secrets = self._secrets()
         env = self._environment(job) | secrets | _identity(job) | _task(job)
-        if self.sandbox:
-            argv = self.sandbox.wrap(argv, env, job)
+        argv = self._argv(job, prompt_file, env)
         if self.prompt == "stdin":
             stdin = prompt_file
         elif self.prompt == "argument":
@@ -116,6 +127,12 @@ class CommandAgent:
         masked = self._masked(secrets)
         outcome = keep(job, argv, env, secrets=masked, stdin=stdin, limits=self.limits)
         return self._concluded(job, outcome, masked)
+
+    def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
+        """Return the words that are started, in the sandbox if there is one. Raises UsageError and OSError."""
+        words = [self._filled(word, job, prompt_file) for word in self._words(job)]
+        argv = self.sessions.command(words, job.resume, env)
+        return self.sandbox.wrap(argv, env, job) if self.sandbox else argv
 
     def rejoin(self, job: Job) -> Outcome | None:
         """Wait for the end of a run that another process started; None if nobody knows how it ended.
@@ -135,6 +152,9 @@ class CommandAgent:
         outcome = replace(outcome, usage=replace(used, partial=used.partial or cut))
         return _with_result(job, verdict(outcome, transcript, self.bad_exit), log, masked)
 
+    def _words(self, job: Job) -> tuple[str, ...]:
+        return self.recipe.words(job.model, job.rules) if self.recipe else self.command
+
     def _too_long(self, job: Job) -> str:
         return (
             f"the prompt has {len(job.prompt):,} characters, too many for one argument (128 KiB); "
@@ -152,13 +172,17 @@ class CommandAgent:
             "slot": str(job.slot),
             "port": str(job.port),
             "timeout": f"{job.timeout:g}",
+            "model": job.model or self.model,
         }
         return filled(word, values)
 
     def _environment(self, job: Job) -> dict[str, str]:
-        passed = self._named() | {name: value for name, value in given().items() if PASSED.fullmatch(name)}
         folder = job.workspace / RUN_FOLDER
-        return {"BASH_ENV": str(folder / STARTUP)} | passed | {"PATH": _path(folder), "TERM": "dumb"}
+        return {"BASH_ENV": str(folder / STARTUP)} | self._passed() | {"PATH": _path(folder), "TERM": "dumb"}
+
+    def _passed(self) -> dict[str, str]:
+        """Return the variables of the scheduler that a run gets."""
+        return self._named() | {name: value for name, value in given().items() if PASSED.fullmatch(name)}
 
     def _secrets(self) -> dict[str, str]:
         return read_environment(self.env_file, self.name) if self.env_file else {}

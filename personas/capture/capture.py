@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ...mail.log.disk import read_file
 from ...mail.text.globs import matches
 from ..errors import GitError
 from ..git import Git
@@ -74,6 +75,7 @@ class Capture:
     `submodules` are those of the base, by path; `litter` are globs of files that the run's agent leaves behind;
     `known` names the commits of the user's branches. `apart` are globs of files that are never part of a patch, and
     `made` are the changes that were there before the agent: they are part of it only if it changed them further.
+    `untouched` is an index that has the base and nothing else, None if there is none.
     """
 
     place: Path
@@ -86,6 +88,7 @@ class Capture:
     litter: Sequence[str] = ()
     apart: Sequence[str] = ()
     made: frozenset[Change] = frozenset()
+    untouched: Path | None = None
     notes: list[str] = field(default_factory=list[str])
     kept: list[Kept] = field(default_factory=list[Kept])
     trouble: list[str] = field(default_factory=list[str])
@@ -135,8 +138,21 @@ class Capture:
         return is_folder(directory)
 
     def _difference(self, git: Confined) -> Difference:
+        if self._is_untouched(git):
+            return Difference([], b"", b"")
         head, _, patch = git(*_DIFF, self.base, "--")[0].partition(b"\n\n")
         return Difference(changes_in(head), head, patch)
+
+    def _is_untouched(self, git: Confined) -> bool:
+        """Tell whether all entries of an index are those of the base, as far as its bytes show it.
+
+        They stand before the extension TREE, in which git only remembers the trees that it has written.
+        """
+        if self.untouched is None:
+            return False
+        before, now = read_file(self.untouched), read_file(Path(git.git.settings["GIT_INDEX_FILE"]))
+        end = before.rfind(b"TREE")  # at its beginning or, if a folder has that name, behind it
+        return end > 0 and now[:end] == before[:end]
 
     def _stripped(self, git: Confined) -> tuple[Difference, set[bytes]]:
         """Take out of an index what is no part of a patch, and put submodules where they are now.

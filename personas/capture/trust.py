@@ -13,15 +13,15 @@ import hashlib
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from ...mail.log.disk import read_file
-from ..git import Git, alternates, users_environment
+from ..git import Git, alternates
 from .changes import GITLINK
+from .user_settings import users_settings
 
 SPARSE = "[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n"
 _ATTRIBUTES = b".gitattributes"
@@ -103,7 +103,7 @@ def read_trust(source: Path, base: bytes = b"") -> Trust:
     """Read the user's settings for the repository with the git directory `source`; `base` are a commit's attributes."""
     values: dict[str, str] = {}
     filters: dict[str, dict[str, str]] = {}
-    for key, value in _settings(source):
+    for key, value in users_settings(source):
         if match := _FILTER.fullmatch(key):
             filters.setdefault(match["name"], {})[match["key"]] = value
         else:
@@ -199,17 +199,6 @@ def _all_attributes(trust: Trust) -> bytes:
     names = {word for line in own.splitlines() for word in line.split()[1:] if _NAME.fullmatch(word)}
     defined = b"".join(b"[attr]%s %s\n" % (name, name) for name in sorted(names - macros - {b"binary"}))
     return (b"" if b"binary" in macros else _BINARY) + defined + _RESET + own + _PLAIN
-
-
-def _settings(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield the user's settings as git reads them for this repository, with a key's name in small letters."""
-    words = ["git", "config", "--null", "--list", "--includes"]
-    env = users_environment() | {"GIT_DIR": str(source)}
-    output = subprocess.run(words, cwd=source, env=env, capture_output=True, check=False).stdout  # noqa: S603
-    for entry in os.fsdecode(output).split("\0"):
-        key, newline, value = entry.partition("\n")
-        if key:
-            yield key, value if newline else "true"
 
 
 def _in_checkout(command: str, place: Path, key: str) -> str:

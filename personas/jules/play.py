@@ -27,7 +27,7 @@ from .changes import ChangeRefused, Clone, Start, address_of
 from .client import NOT_FOUND, JulesClient
 from .letters import Letters, Reply, given_mail
 from .orders import AUTO_CREATE_PR, BROKEN, CHANGED, HUMAN, RESULT, UNCHANGED, UNTAKEN, VARIABLE, Orders
-from .record import SENDING, SENT, Record, Records
+from .record import SENDING, SENT, Record, Records, work_of
 from .session import (
     COMPLETED,
     FAILED,
@@ -332,10 +332,9 @@ def has_ended(folder: Path) -> bool:
 def place_of(environ: Mapping[str, str], sprint: str) -> Place:
     """Return the place of this run by its environment and the number of its sprint."""
     task, dispatch = environ.get("TEAM_TASK"), environ.get("TEAM_DISPATCH", "")
-    work, about = (f"task {task} of {dispatch}", f"task {task}") if task else ("sprints", f"sprint {sprint}")
-    return Place(
-        environ["TEAM_PERSONA"], work, about, environ["TEAM_RUN"], Path.cwd(), Path(environ["TEAM_HOME"])
-    )  # fmt: skip
+    about = f"task {task}" if task else f"sprint {sprint}"
+    work, run, home = work_of(task, dispatch), environ["TEAM_RUN"], Path(environ["TEAM_HOME"])
+    return Place(environ["TEAM_PERSONA"], work, about, run, Path.cwd(), home)
 
 
 def _read_words(words: Sequence[str]) -> argparse.Namespace:

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -26,7 +26,13 @@ _FOLDER = ("work", "jules")  # in `.team`
 _LOOK = 0.1  # seconds between two looks for a free place
 _UNSAFE = re.compile(r"[^\w.-]")
 _NAME = 100  # characters
+_TASK = re.compile(r"task \S+ of (\S+)")
 SENDING, SENT = "sending", "sent"
+
+
+def work_of(task: str | None, dispatch: str) -> str:
+    """Return the name of what a run works on: a task of a dispatch, or all that a persona does in sprints."""
+    return f"task {task} of {dispatch}" if task else "sprints"
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,20 @@ class Records:
         """Yield all records, the newest first."""
         files = sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
         yield from (record for file in files if (record := _read(file)))
+
+    def done(self, before: float, going: Collection[str], dispatches: Collection[str]) -> Iterator[Path]:
+        """Yield the files of records that no run goes on with, last changed before a time in seconds since the epoch.
+
+        `going` are the runs that are not over, and `dispatches` those that are not. What a persona does in sprints has
+        no end, so of that only a session is done whose outcome was taken.
+        """
+        for file in sorted(self._folder.glob("*.json")):
+            record = _read(file)
+            if record is None or record.run in going or file.stat().st_mtime >= before:
+                continue
+            task = _TASK.fullmatch(record.work)
+            if (task[1] not in dispatches) if task else record.over:
+                yield file
 
     @contextmanager
     def place(self, most: int, clock: Clock) -> Generator[None]:

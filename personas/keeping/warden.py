@@ -1,5 +1,5 @@
 # Importing pathlib or contextlib would double the start-up time.
-# ruff: noqa: SIM105
+# ruff: noqa: PTH208, SIM105
 """The warden: a small process that starts the keepers of a scheduler and outlives it, until its last run has ended.
 
 It is the subreaper of everything that it starts (on Linux). So a process whose keeper was killed becomes its child,
@@ -20,8 +20,10 @@ import time
 
 from .inotify import Inotify
 from .keeper import LIFELINE, LINUX, LOCK, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, SIGNALS, TERMINAL
+from .keeper import main as keep
 from .tree import descendants, kill_all
 from .waiting import open_below, waiting
+from .words import rename
 
 SOCKET = __import__("_socket")  # `socket` wraps it in enums, which load slower than all the rest
 TYPE_CHECKING = False
@@ -219,7 +221,7 @@ class Warden:
         keeper = os.fork()
         if not keeper:
             given = {0: leash, 1: output, 2: output, LIFELINE: self._lifeline, LOCK: lock}
-            become(argv, env, given)
+            become_keeper(argv, env, given)
         os.close(leash)
         self._runs.append(Run(keeper, [lock, output], mail))
 
@@ -263,19 +265,53 @@ class Warden:
 def become(argv: "Iterable[str]", env: "dict[str, str]", given: "dict[int, int]") -> None:
     """Turn this process, a child, into a program that has the given descriptors under the given numbers."""
     try:
-        os.setsid()
-        for number in (SIGNALS.SIGTERM, SIGNALS.SIGCHLD, *TERMINAL):
-            SIGNALS.signal(number, SIGNALS.SIG_DFL)
-        high = {number: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH) for number, descriptor in given.items()}
-        for number, descriptor in high.items():
-            os.dup2(descriptor, number)
+        part_from_warden(given)
         words = [*argv]
         os.execve(words[0], words, env)  # noqa: S606
     finally:
         os._exit(127)
 
 
+def become_keeper(argv: "list[str]", env: "dict[str, str]", given: "dict[int, int]") -> None:
+    """Turn this process, a child, into a keeper as `become` does, by its words alone if there is room for them.
+
+    It has the environment of this one then, which is the same, and no other descriptor than those given.
+    """
+    try:
+        part_from_warden(given)
+        if not rename(argv):
+            os.execve(argv[0], argv, env)  # noqa: S606
+        SIGNALS.set_wakeup_fd(-1)
+        for name in os.listdir("/proc/self/fd"):  # that of the folder itself is closed by now
+            if int(name) > LOCK:
+                close(int(name))
+        keep()
+    except BaseException as error:  # noqa: BLE001 - what it prints is told as an error, as of any keeper
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        os._exit(127)
+
+
+def part_from_warden(given: "dict[int, int]") -> None:
+    """Make this process, a child, one of its own, with the given descriptors under the given numbers."""
+    os.setsid()
+    for number in (SIGNALS.SIGTERM, SIGNALS.SIGCHLD, *TERMINAL):
+        SIGNALS.signal(number, SIGNALS.SIG_DFL)
+    high = {number: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH) for number, descriptor in given.items()}
+    for number, descriptor in high.items():
+        os.dup2(descriptor, number)
+
+
+def close(descriptor: int) -> None:
+    """Close a descriptor, if it is open."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        pass
+
+
 def main() -> None:
-    """Serve the scheduler at the other end of standard input."""
+    """Serve the scheduler at the other end of standard input. The last word is room, which nobody has to see."""
+    rename(sys.orig_argv[:-1])
     Warden().serve()
     os._exit(0)

@@ -65,8 +65,9 @@ class RunFolder:
         """
         self._check()
         shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         for name in FOLDERS:
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+            (self.path / name).mkdir(exist_ok=True)
         script = self.path / "team-mail"
         words = {"python": sys.executable, "launcher": str(LAUNCHER), "folder": str(self.path)}
         words = {name: shlex.quote(word) for name, word in words.items()}
@@ -76,7 +77,7 @@ class RunFolder:
 
     def _check(self) -> None:
         """See that nothing leads out of the workspace before the first file is written."""
-        if self.path.parent.resolve() != self._workspace.resolve() / Path(RUN_FOLDER).parent:
+        if self.path.parent.is_symlink():
             where = Path(RUN_FOLDER).parent
             raise WorkspaceStuck(f"{where} is a link in the commit that the run starts from; make it a folder there")
         if self.path.is_symlink():
@@ -150,9 +151,14 @@ class RunFolder:
             os.rename(scratch, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
 
     def give(self, folder: str, name: str, data: bytes) -> None:
-        """Write a file as `write` does, into a folder that is made again if the agent removed it. Raises OSError."""
-        with self._opened() as top, suppress(FileExistsError):
-            os.mkdir(folder, dir_fd=top)
+        """Write a file as `write` does, into a folder that is made again if the agent removed it. Raises OSError.
+
+        `folder` may be one below one of the folders.
+        """
+        steps = folder.split("/")
+        for above, name_of in ((steps[:end], steps[end]) for end in range(len(steps))):
+            with self._opened(*above) as top, suppress(FileExistsError):
+                os.mkdir(name_of, dir_fd=top)
         self.write(folder, name, data)
 
     def move(self, folder: str, name: str, target: str, new: str) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,13 +37,18 @@ class MailProcess:
     def __init__(
         self, workspace: Path, persona: str, run: str, home: Path, human: str = "", *, session: str | None = None
     ) -> None:
-        words = [str(workspace), persona, run, str(home), human]
-        argv = [sys.executable, "-P", "-m", "team_mail.personas.running.postbox", *words]
-        self.command = MailCommand(argv, _environment(session), workspace)
+        self._words = [str(workspace), persona, run, str(home), human]
+        self._workspace, self._session = workspace, session
         self._folder = RunFolder(workspace)
         self._process: subprocess.Popen[bytes] | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"mail of {run}", daemon=True)
+
+    @cached_property
+    def command(self) -> MailCommand:
+        """The command that sends the mail."""
+        argv = [sys.executable, "-P", "-m", "team_mail.personas.running.postbox", *self._words]
+        return MailCommand(argv, _environment(self._session), self._workspace)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..agent import Job, MailCommand
+from ..keeping.words import ROOM
 from .folder import STEPS
 from .sweep import resume_warden
 
@@ -52,7 +53,7 @@ class WardenProcess:
         self._socket = ours
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-S", str(START), "warden"],
+                [sys.executable, "-I", "-S", str(START), "warden", " " * ROOM],
                 stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_loader(), cwd="/",
                 start_new_session=True,
             )  # fmt: skip
@@ -155,10 +156,16 @@ os.register_at_fork(after_in_child=_lease.reset)
 
 
 @contextmanager
-def leased() -> Generator[None]:
-    """Keep the warden of this process between runs; it is started when the first run needs it."""
+def leased(*, needed: bool = False) -> Generator[None]:
+    """Keep the warden of this process between runs; it is started when the first run needs it, or now if `needed`.
+
+    To start it takes as long as to make the first run's workspace, which can be done meanwhile.
+    """
     with _lease.turn:
         _lease.holders += 1
+        if needed:
+            with suppress(OSError):  # then the first run tells why
+                _lease.started()
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ class Printer:
     """Prints the events of one run to `out`, each as a line, as it happens.
 
     `think` prints what a model thought, which is kept in the output and is no message. `refuse` notes a tool that was
-    denied, which the final event names. `spend` notes what the run has used so far, all in all, and `end` prints it.
+    denied, which the final event names. `spend` prints what the run has used so far, all in all, as `end` does again.
     """
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
@@ -66,13 +66,22 @@ class Printer:
         self._event(type="system", subtype="permission_denied", session_id=self._session, **denied, reason=why)
 
     def spend(
-        self, input: int, output: int, *, cached: int | None = None, usd: float | None = None, model: str = ""
+        self, input: int | None, output: int | None, *, cached: int | None = None, usd: float | None = None,
+        model: str = "",
     ) -> None:  # fmt: skip
-        """Note the tokens that were used so far; `input` includes those that came from a cache, `cached`."""
-        self._usage = {
-            "input": input - (cached or 0), "output": output, "cached": cached, "usd": usd,
-            "model": model or self._usage.get("model", ""),
-        }  # fmt: skip
+        """Tell what was used so far; `input` includes the tokens from a cache, `cached`. None: nobody knows.
+
+        New tokens are printed at once, so that a budget holds while the run goes on.
+        """
+        tokens: dict[str, int] = {}
+        if input is not None and output is not None:
+            tokens = {"input_tokens": input - (cached or 0), "output_tokens": output}
+            tokens |= {"cache_read_input_tokens": cached} if cached is not None else {}
+        told, model = self._usage.get("tokens"), model or self._usage.get("model", "")
+        self._usage = {"tokens": tokens, "usd": usd, "model": model}
+        if tokens and tokens != told:
+            message: dict[str, Any] = {"id": "usage", "role": "assistant", "content": [], "usage": tokens}
+            self._event(type="assistant", message=message | ({"model": model} if model else {}))
 
     def stand(self, text: str) -> None:
         """Print a plain line on how things stand, unless that is the last that was printed."""
@@ -84,13 +93,8 @@ class Printer:
         """Print the final event; `text` is the last message, or why the run failed."""
         more: dict[str, Any] = {}
         if self._usage:
-            more["usage"] = {"input_tokens": self._usage["input"], "output_tokens": self._usage["output"]}
-            if self._usage["cached"] is not None:
-                more["usage"]["cache_read_input_tokens"] = self._usage["cached"]
-            if self._usage["usd"] is not None:
-                more["total_cost_usd"] = self._usage["usd"]
-            if self._usage["model"]:
-                more["model"] = self._usage["model"]
+            names = {"usage": "tokens", "total_cost_usd": "usd", "model": "model"}
+            more |= {name: value for name, key in names.items() if (value := self._usage[key]) not in (None, "", {})}
         if self._denied:
             more["permission_denials"] = self._denied
         self._event(

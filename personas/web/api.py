@@ -19,9 +19,10 @@ from ...mail.clock import Clock, SystemClock
 from ...mail.text.escape import line
 from ..errors import ServiceError
 from .cache import NO_CACHE, Cache
-from .exchange import OK, REDIRECT, Exchange, Refused, Resolve, exchange, resolve
+from .exchange import OK, REDIRECT, Exchange, Read, Refused, Resolve, exchange, resolve, whole
 
 _MET_LIMIT = (403, 429)
+_BUSY = (503, 529)  # met a limit, if they say until when
 _UNCHANGED, _TOO_MANY, _BROKEN = 304, 429, 500
 _UNSAID = 60.0  # seconds to wait after a limit that names no time, as the documentation of GitHub asks for
 _MOST_WAITS = 5  # for one call
@@ -119,6 +120,14 @@ class JsonApi:
         got = self._limited(method, address, body, {})
         return self._json(address, got) if got.body.strip() else None
 
+    def follow(self, path: str, value: Any, read: Read, idle: float) -> Exchange:
+        """Post a value, and have the answer read as it comes; one that is no success is read as a whole.
+
+        Raises ServiceError and RateLimited as `send`, also if the server is silent for `idle` seconds.
+        """
+        body = json.dumps(value).encode()
+        return self._limited("POST", self._address(path, {}), body, {"Accept": "text/event-stream"}, read, idle)
+
     def _address(self, path: str, query: Mapping[str, str | int]) -> str:
         return f"{self.base}/{path.lstrip('/')}{'?' + urlencode(query) if query else ''}"
 
@@ -151,11 +160,14 @@ class JsonApi:
             self._clock.sleep(pause)
         return self._limited("GET", address, None, headers)
 
-    def _limited(self, method: str, address: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
+    def _limited(  # noqa: PLR0917 - a request has these parts
+        self, method: str, address: str, body: bytes | None, headers: Mapping[str, str], read: Read = whole,
+        idle: float = 0.0,
+    ) -> Exchange:  # fmt: skip
         """Make a call, and again once a limit of rate is over. Raises ServiceError for whatever is no success."""
         left = self._patience
         for _ in range(_MOST_WAITS):
-            got = self._exchanged(method, address, body, headers)
+            got = self._exchanged(method, address, body, headers, read, idle)
             wait = _limit_of(got, self._clock.now())
             if wait is None:
                 self._check(method, address, got)
@@ -167,11 +179,15 @@ class JsonApi:
             self._clock.sleep(wait)
         raise RateLimited(self.host, self._clock.now() + timedelta(seconds=_UNSAID))
 
-    def _exchanged(self, method: str, address: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
+    def _exchanged(  # noqa: PLR0917
+        self, method: str, address: str, body: bytes | None, headers: Mapping[str, str], read: Read, idle: float
+    ) -> Exchange:  # fmt: skip
         try:
             own = {"User-Agent": "team-mail", **self._headers(), **headers}
             own |= {"Content-Type": "application/json"} if body is not None else {}
-            return exchange(method, address, body, own, self._limit, self._resolver, private=self._private)
+            return exchange(
+                method, address, body, own, self._limit, self._resolver, read=read, private=self._private, idle=idle
+            )  # fmt: skip
         except ValueError as error:
             raise NotCalled(str(error)) from None
         except Refused as error:
@@ -225,9 +241,9 @@ def _message(body: bytes) -> str:
 
 def _limit_of(got: Exchange, now: datetime) -> float | None:
     """Return how many seconds a limit of rate asks to wait; None if the answer is not about one."""
-    if got.status not in _MET_LIMIT:
-        return None
     headers = got.headers
+    if got.status not in _MET_LIMIT and not (got.status in _BUSY and "retry-after" in headers):
+        return None
     if (after := headers.get("retry-after", "")).isdecimal():
         return max(1.0, float(after))
     with suppress(ValueError, OverflowError):  # RFC 9110 lets it be a date as well

@@ -16,11 +16,12 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from .urls import is_loopback, refusal
+from .urls import is_loopback, refusal, unencrypted_refusal
 
 LIMIT = 10.0  # seconds for all of it
 OK, REDIRECT, ERROR = 200, 300, 400
 _MOST = 16 << 20  # bytes of an answer
+_PORT, _SECURE_PORT = 80, 443
 Resolve = Callable[[str, int], Sequence[str]]
 Read = Callable[[http.client.HTTPResponse], bytes]
 
@@ -67,6 +68,7 @@ def exchange(  # noqa: PLR0917 - a request has these parts
     *,
     read: Read = whole,
     private: bool = False,
+    idle: float = 0.0,
 ) -> Exchange:
     """Send a request and return the answer. Raises Refused.
 
@@ -77,30 +79,40 @@ def exchange(  # noqa: PLR0917 - a request has these parts
         headers: Its headers, besides those about the connection.
         limit: Seconds until the connection is cut, whatever the server does.
         resolver: Finds the addresses of a host.
-        read: Reads as much of the answer as is wanted.
+        read: Reads as much of the answer as is wanted, all at once or as it comes.
         private: Whether the host may have addresses of a private network.
+        idle: Seconds that the server may be silent; by default as long as `limit`.
     """
     parts, until = urlsplit(url), time.monotonic() + limit
     target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     connection = _connection_to(parts, until, resolver, private=private)
+    connection.idle = idle
     with connection.limited() as was_cut:
         try:
             connection.request(method, target, body, {"Host": parts.netloc, "Connection": "close", **headers})
             response = connection.getresponse()
             named = {name.lower(): value for name, value in response.getheaders()}
-            return Exchange(response.status, named, read(response))
+            body = read(response)
         except (OSError, http.client.HTTPException) as error:
-            late = was_cut() or isinstance(error, TimeoutError)
-            why = f"no answer within {limit:g} s" if late else _reason(error)
+            late = f"no answer within {limit:g} s"
+            if isinstance(error, TimeoutError) and idle and connection.has_met and not was_cut():
+                late = f"silent for {idle:g} s"
+            why = late if was_cut() or isinstance(error, TimeoutError) else _reason(error)
             raise Refused(why, was_sent=connection.has_met) from error
+        if was_cut():  # an answer of no stated length just seems to end
+            raise Refused(f"no answer within {limit:g} s", was_sent=True)
+        return Exchange(response.status, named, body)
 
 
 def _connection_to(parts: SplitResult, until: float, resolver: Resolve, *, private: bool) -> _Connection:
     """Return a connection, which is not open yet, to a checked address of a URL's host. Raises Refused."""
     host, secure = parts.hostname or "", parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
+    port = parts.port or (_SECURE_PORT if secure else _PORT)
     try:
         addresses = _checked(host, resolver(host, port), private=private)
+        for address in addresses:
+            if not secure and (why := unencrypted_refusal(address)):
+                raise Refused(f"{host} leads to {why}")
         return _Connection(host, port, addresses, until, tls=_tls() if secure else None)
     except ssl.SSLError as error:
         raise Refused(f"TLS could not be set up: {error.reason or error}") from error
@@ -148,7 +160,9 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(host, port)
         self._addresses, self._until, self._tls = addresses, until, tls
         self._cut = threading.Event()
+        self._wire: socket.socket | None = None
         self.has_met = False  # the other side: then it may have got the request
+        self.idle = 0.0  # seconds that the other side may be silent, once it is connected; 0 for any
 
     def connect(self) -> None:
         """Connect to the first address that answers; with TLS, to whoever proves to be the host."""
@@ -157,8 +171,11 @@ class _Connection(http.client.HTTPConnection):
             # The handshake is a step of its own, so that the socket is known here when it takes too long.
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
             self.sock.do_handshake()
+        self._wire = self.sock  # a connection forgets its socket once an answer says that it is the last
         if self._cut.is_set():
             raise TimeoutError
+        if self.idle:
+            self.sock.settimeout(min(self.idle, max(0.001, self._until - time.monotonic())))
         self.has_met = True
 
     def _connected(self) -> socket.socket:
@@ -174,6 +191,13 @@ class _Connection(http.client.HTTPConnection):
                 trouble = error
         raise trouble
 
+    def cut(self) -> None:
+        """End the connection, in whatever it is."""
+        self._cut.set()
+        if sock := self.sock or self._wire:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which would wait for the endpoint
+
     def limited(self) -> _Limit:
         """Return a block at whose end the connection is closed, and which ends in time."""
         return _Limit(self, self._until, self._cut)
@@ -182,9 +206,9 @@ class _Connection(http.client.HTTPConnection):
 class _Limit:
     """Cuts a connection once its time is over, as an endpoint could else take it byte by byte for ever."""
 
-    def __init__(self, connection: http.client.HTTPConnection, until: float, cut: threading.Event) -> None:
+    def __init__(self, connection: _Connection, until: float, cut: threading.Event) -> None:
         self._connection, self._was_cut = connection, cut
-        self._timer = threading.Timer(max(0.0, until - time.monotonic()), self._end)
+        self._timer = threading.Timer(max(0.0, until - time.monotonic()), connection.cut)
         self._timer.daemon = True
 
     def __enter__(self) -> Callable[[], bool]:
@@ -194,9 +218,3 @@ class _Limit:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self._connection.close()
-
-    def _end(self) -> None:
-        self._was_cut.set()
-        if sock := self._connection.sock:
-            with suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which would wait for the endpoint

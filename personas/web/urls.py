@@ -45,6 +45,12 @@ def refusal(address: str, *, loopback: bool, private: bool = False) -> str:
     return ""
 
 
+def unencrypted_refusal(address: str) -> str:
+    """Say why nothing is sent to an IP address by plain http, "" if something may be: it stays on private networks."""
+    ip = _embedded(ipaddress.ip_address(address.partition("%")[0]))
+    return "" if ip.is_private else f"{address}, which is in no private network: write https://"
+
+
 def _embedded(ip: Address) -> Address:
     """Return the IPv4 address that an IPv6 address stands for, as translators and tunnels reach it."""
     if not isinstance(ip, ipaddress.IPv6Address):
@@ -62,25 +68,37 @@ def checked_endpoint(url: str) -> str:
         raise UsageError(f"{url} {error}") from None
 
 
-def endpoint(url: str, *, private: bool = False) -> str:
+def endpoint(url: str, *, private: bool = False, plain: bool = False) -> str:
     """Return a URL that something may be sent to, which `private` allows to be in a private network.
 
-    Raises ValueError, with what follows the URL in a sentence.
+    `plain` allows http there, too; of a name it is seen only later where it leads to. Raises ValueError, with what
+    follows the URL in a sentence.
     """
     parts = _split(url)
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None:
         raise ValueError("must hold no user and password: put a secret into the file that secret_file names")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and (plain or is_loopback(host))):
         raise ValueError('must begin with https://, or with http://localhost for this machine: "https://example.org/x"')
     if re.fullmatch(r"[\d.]+|.*:.*", host):
         try:
             why = refusal(host, loopback=is_loopback(host), private=private)
+            open_to = unencrypted_refusal(host) if parts.scheme == "http" and not why else ""
         except ValueError:
             raise ValueError(f"names the host {host!r}, which is neither a name nor an address") from None
         if why:
             raise ValueError(f"must lead to a public address: {why}")
+        if open_to:
+            raise ValueError(f"leads by http:// to {open_to}")
     return url
+
+
+def server(url: str) -> str:
+    """Return the address of a server that the user chose, without a "/" at its end; it may be in a private network.
+
+    On this machine and in private networks http will do. Raises ValueError, as `endpoint`.
+    """
+    return endpoint(url, private=True, plain=True).rstrip("/")
 
 
 def link(url: str) -> str:

@@ -7,9 +7,12 @@ import threading
 from ...mail.log.event import START
 from ...mail.log.log import Log
 from ...mail.query.rows import Projections
+from ..kinds import Kind
 from ..state.fold import fact_of
 from ..state.recent import fact_of_event
 from .fold import ClaimFold
+
+_BEGINNINGS = ('"kind":"claim.', f'"kind":"{Kind.TASK_OPENED}"')  # without which other events mean nothing here
 
 
 class ClaimReader:
@@ -37,7 +40,7 @@ class ClaimReader:
     def _begin(self) -> ClaimFold:
         fold, head = ClaimFold(), self._log.head()
         self._seq, self._hash = head.seq, head.hash
-        for row in self._projections.rows("scheduler.state.claims"):
+        for row in () if self._projections.lacks(*_BEGINNINGS) else self._projections.rows("scheduler.state.claims"):
             fold.add(fact_of(row))
             if row["seq"] > self._seq:
                 self._seq, self._hash = row["seq"], row["hash"]

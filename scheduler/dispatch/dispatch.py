@@ -45,8 +45,8 @@ from .holding import ClaimHold, SessionHold
 from .landing import Landing
 from .order import pools_of, steps_of
 from .output import DispatchOutput, Outputs, task_result
-from .places import Places, places_of
-from .preview import work_of
+from .places import Places, names_paths, places_of
+from .preview import starts_process, work_of
 from .skipping import TaskSkipped, why_skipped
 from .traces import Traces
 
@@ -88,11 +88,10 @@ class Dispatch:
         self._refusals: Counter[str] = Counter()  # by the service of the agent
         self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
         self._choices: dict[str, Choice] = {}  # of the agent, by task
-        self._at_work: set[str] = set()
-        self._cancelled: set[str] = set()
+        self._at_work, self._cancelled = set[str](), set[str]()
         self._budgets = replace(context.budgets, sprint=None, persona=None)  # those that bound a dispatch
         ledger = Ledger(self._budgets, now=context.clock.now, today=context.used_today)
-        self._watch = Watch(context, stop, leaving, ledger)
+        self._watch = Watch(context, stop, leaving, ledger, on_stop=self._asked_to_end)
         self._runner = runner(context, self._watch, listener)
         self._hold, self._bar = SessionHold(context, listener), ClaimHold(context, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
@@ -102,6 +101,10 @@ class Dispatch:
         self.stop.set()
         self._watch.end()
         self._flow.wake()
+
+    def _asked_to_end(self, dispatch: str) -> None:
+        if dispatch == self.state.id:
+            self.end()
 
     def leave(self) -> None:
         """Let those runs go on that can without this process, and end the others; a signal's handler may call it.
@@ -131,12 +134,13 @@ class Dispatch:
         """Carry out every task that is not done yet; return the output of all."""
         started = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
-        steps, pools, config = steps_of(self.tasks, self.state), pools_of(self.context), self.config
-        queue = TaskQueue([*steps], config.max_workers, config.max_per_agent, pools, self._choose)
+        steps, pools, most = [*steps_of(self.tasks, self.state)], pools_of(self.context), self.config.max_per_agent
+        queue = TaskQueue(steps, self.config.max_workers, most, pools, self._choose)
+        needed = starts_process(self.context, self.routing, [self.tasks[step.key] for step in steps])
         try:
             if any(sprint.commits for sprint in self.state.work.sprints):  # it is resumed
                 self._landing.put_back()
-            with self._watch, leased(), executor(self.config.max_workers) as threads:
+            with self._watch, leased(needed=needed), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
         finally:
             seconds = self.context.clock.monotonic() - started
@@ -329,7 +333,9 @@ class Dispatch:
 
     def _assignment(self, task: Task) -> Assignment:
         """Fill a task's input with the outputs of its dependencies. Raises MissingOutput, InvalidTasks."""
-        input_data = self._places.mapped(task.task_id, filled(task.input_data, self._outputs))
+        input_data = filled(task.input_data, self._outputs)
+        if names_paths(input_data):
+            input_data = self._places.mapped(task.task_id, input_data)
         if problems := check_input(task.agent, input_data):
             raise InvalidTasks(problems)
         return Assignment(self.state.id, task.task_id, task.description, input_data)

@@ -95,6 +95,11 @@ class Places:
         return path if any(real.is_relative_to(folder) for folder in self.outside) else None
 
 
+def names_paths(given: Mapping[str, Any]) -> bool:
+    """Tell whether the input of a task may have paths, so that it matters where these lead."""
+    return any(key in given for key in _MAPPED)
+
+
 def places_of(context: Context, *, repository: bool) -> Places:
     """Return where absolute paths of a team's tasks may lead; `repository` tells whether it works on one."""
     outside = tuple(_real(Path(folder).expanduser()) for folder in context.settings.dispatch.outside)

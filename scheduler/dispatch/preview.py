@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...mail.clock import rfc3339
+from ...personas.agents.command import CommandAgent
 from ..context import Context
 from ..kinds import LaunchReason
 from ..limits.budget import NOTHING_USED, Uses
@@ -94,6 +95,13 @@ def agents_for(context: Context, routing: Routing, task: Task) -> Iterator[tuple
     for reason in (LaunchReason.TASK, LaunchReason.RETRY):
         for left in (1.0, 0.0):
             yield routing.candidates(work_of(context, task, reason), left)[1]
+
+
+def starts_process(context: Context, routing: Routing, tasks: Iterable[Task]) -> bool:
+    """Tell whether the first of some tasks is played by a process, if the first agent that may play it does."""
+    first = next(iter(tasks), None)
+    agents = routing.candidates(work_of(context, first))[1] if first else ()
+    return bool(agents) and isinstance(context.agents.get(agents[0]), CommandAgent)
 
 
 def work_of(context: Context, task: Task, reason: LaunchReason = LaunchReason.TASK) -> Work:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...mail.directory import SCHEDULER
+from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
+from ...personas.errors import GitError, PromiseBroken
 from ...personas.git import Git
 from ...personas.kinds import OutcomeStatus
 from ...personas.setup.promised import fetch_differing
@@ -21,9 +23,10 @@ from ..state.pulls import pull_name
 from ..state.reading import read_about
 from ..state.sprints import State
 from .facts import TakenPull, read_forge
+from .text import quoted
 
 AGENT = "pull-request"  # what plays it, in the events of its run
-_MOST_FILES = 500
+_MOST_FILES, _SHORT = 500, 12
 
 
 class Entered(NamedTuple):
@@ -52,11 +55,12 @@ def read_entered(context: Context, pulls: Iterable[TakenPull]) -> Entered:
     return Entered(tuple(facts), fold(facts))
 
 
-def entries(context: Context, state: State) -> list[Draft]:
+def entries(context: Context, state: State, unreadable: set[str]) -> list[Draft]:
     """Return the events by which what was taken, and has not entered a sprint yet, enters the open one.
 
     What was pushed to a pull request waits until what it was before is woven. Of one whose events were cut off by a
-    crash all are returned again, of which the log writes those that are missing.
+    crash all are returned again, of which the log writes those that are missing. One that git cannot read is told to
+    the human and added to `unreadable`; what is in there is left out.
     """
     repo = context.settings.github.repo
     if state.sprint is None or not repo:
@@ -65,8 +69,32 @@ def entries(context: Context, state: State) -> list[Draft]:
     entered = read_entered(context, forge.last_pulls)
     drafts: list[Draft] = []
     for pull in due(forge.last_pulls, entered, state):
-        drafts += _entry(context, state, pull, entered.run_of(pull), forge.pulls[pull.number])
+        if pull.event not in unreadable:
+            try:
+                drafts += _entry(context, state, pull, entered.run_of(pull), forge.pulls[pull.number])
+            except (GitError, PromiseBroken) as error:
+                unreadable.add(pull.event)
+                drafts.append(_told(context, pull, error))
     return drafts
+
+
+def _told(context: Context, pull: TakenPull, error: GitError | PromiseBroken) -> Draft:
+    """Tell the human of a pull request that git cannot read, once; the others go on."""
+    name = f"pull request {pull.number}"
+    body = [
+        f"{pull.author}'s {name} was taken at {pull.head[:_SHORT]}, and git cannot read what it changes:",
+        "",
+        quoted(error),
+        "",
+        "The others are woven without it, and the next sprint tries it again. This fetches it again:",
+        "",
+        f"    scheduler take --pr {pull.number}",
+    ]
+    letter = Letter(
+        SCHEDULER, [context.settings.team.human], f"{name} cannot be woven", "\n".join(body), type="escalate",
+        priority="high", key=f"github unreadable {pull.event}",
+    )  # fmt: skip
+    return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
 
 def announced(context: Context) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ...mail.clock import Clock, SystemClock
+from ...mail.errors import TeamMailError
 from ...personas.errors import ServiceError
-from ...personas.web.api import JsonApi
+from ...personas.web.api import JsonApi, RateLimited
 from ...personas.web.cache import FolderCache
 from ...personas.web.exchange import Resolve, resolve
 from ...personas.web.secret import read_token
@@ -17,7 +19,8 @@ from ...personas.web.urls import is_loopback
 from ..context import Context
 from ..errors import NotReady
 from ..settings.github import GithubSettings
-from .kinds import OPEN, RED, RED_STATES
+from .kinds import COMMENT, OPEN, RED, RED_STATES, REMARK, REVIEW
+from .text import is_marked
 
 _VERSION = "2022-11-28"
 _PAGE = 100
@@ -66,13 +69,18 @@ _Item = TypeVar("_Item", Pull, Issue)
 
 
 class Remark(NamedTuple):
-    """A comment on a line of a pull request, or with no `path` a review as a whole; `line` 0 means the whole file."""
+    """What somebody said of a pull request: on a line of a file, in a review as a whole, or below it.
+
+    `path` is there for the first of these, and `line` 0 means the whole file. `kind` tells them apart, as the forge
+    numbers each kind for itself.
+    """
 
     id: int
     author: str
     association: str
     body: str
     url: str
+    kind: str
     path: str = ""
     line: int = 0
     commit: str = ""
@@ -147,10 +155,14 @@ class Github:
         return _pull(self._send("PATCH", f"pulls/{number}", {"body": body}))
 
     def remarks(self, number: int) -> list[Remark]:
-        """Return the comments on lines of a pull request, and its reviews that say something, the oldest first."""
+        """Return what is said of a pull request, the oldest of each kind first: on its lines, in reviews, below it.
+
+        What says nothing, and what the team wrote below it, is left out.
+        """
         lines = [_remark(each) for each in self._list(f"pulls/{number}/comments")]
-        reviews = [_review(each) for each in self._list(f"pulls/{number}/reviews")]
-        return [*lines, *(each for each in reviews if each.body.strip())]
+        reviews = [_whole(each, REVIEW) for each in self._list(f"pulls/{number}/reviews")]
+        below = [_whole(each, COMMENT) for each in self._list(f"issues/{number}/comments")]
+        return [*lines, *(each for each in (*reviews, *below) if each.body.strip() and not is_marked(each.body))]
 
     def red_checks(self, commit: str) -> list[Check]:
         """Return the checks and statuses of a commit that are red."""
@@ -209,6 +221,27 @@ class Github:
             return self._api.send(method, self._path(rest), value)
         finally:
             self._last = self._clock.monotonic()
+
+
+class Troubles:
+    """What hinders a part of what is done at the forge, so that the other parts are done before it is raised."""
+
+    first: TeamMailError | None = None
+
+    @contextmanager
+    def kept(self) -> Generator[None]:
+        """Keep what is raised within, unless it is that the forge gives no answer, or takes no more calls."""
+        try:
+            yield
+        except TeamMailError as error:
+            if isinstance(error, ServiceError) and (not error.status or isinstance(error, RateLimited)):
+                raise
+            self.first = self.first or error
+
+    def end(self) -> None:
+        """Raise what was kept first."""
+        if self.first:
+            raise self.first
 
 
 def open_github(context: Context) -> Github:
@@ -290,13 +323,13 @@ def _remark(value: Any) -> Remark:
     commit = _text(table, "original_commit_id") or _text(table, "commit_id")
     return Remark(
         _number(table, "id"), _author(table), _text(table, "author_association"), _text(table, "body"),
-        _text(table, "html_url"), _text(table, "path"), line, commit, table.get("side") == "LEFT",
+        _text(table, "html_url"), REMARK, _text(table, "path"), line, commit, table.get("side") == "LEFT",
     )  # fmt: skip
 
 
-def _review(value: Any) -> Remark:
+def _whole(value: Any, kind: str) -> Remark:
     table = _table(value)
     return Remark(
         _number(table, "id"), _author(table), _text(table, "author_association"), _text(table, "body"),
-        _text(table, "html_url"),
+        _text(table, "html_url"), kind,
     )  # fmt: skip

@@ -12,7 +12,6 @@ from ..context import Context
 from ..kinds import ClaimState, Kind, PatchStatus, RunStatus
 from ..state.fold import fold
 from ..state.reading import read_some_runs
-from .comments import say
 from .facts import Forge, TakenIssue, read_forge
 from .github import Github, Issue
 from .pulls import REFUSED, TAKEN, UNCHANGED, Taken, stranger
@@ -92,15 +91,11 @@ def _task(github: Github, issue: Issue, name: str) -> NewTask:
     return NewTask(name, f"Issue {issue.number}: {one_line(issue.title, 150)}", input=given, key=key)
 
 
-def answer_issues(context: Context, github: Github, forge: Forge) -> Iterator[int]:
-    """Say below each issue where it stands, in one comment that is changed in place; yield those that were.
-
-    Raises ServiceError, LogError.
-    """
+def answers_to_issues(context: Context, forge: Forge) -> Iterator[tuple[int, str, str]]:
+    """Yield what a comment below each issue is to say of where it stands: its number, the comment's key, the text."""
     for issue in forge.issues.values():
         text = _of_task(context, issue) if issue.task else _of_message(context, issue)
-        if say(context, github, forge, issue.number, f"issue {issue.number}", text):
-            yield issue.number
+        yield issue.number, f"issue {issue.number}", text
 
 
 def _of_message(context: Context, issue: TakenIssue) -> str:

@@ -7,18 +7,18 @@ from typing import Any, NamedTuple, cast
 
 from ...mail.directory import SCHEDULER
 from ...mail.log.event import Draft, derived_id
+from ...personas.errors import GitError
 from ..context import Context
 from ..kinds import Kind, PatchStatus
 from ..state.facts import Fact, Patch
 from ..state.pulls import pull_name
-from .comments import say
 from .entering import Entered, read_entered
 from .facts import Forge, TakenPull, read_forge
 from .github import Github, Pull
 from .text import code, codes, login, one_line
-from .transport import Remote, fetch, remote_of
+from .transport import fetch, remote_of
 
-_SHORT = 12
+_SHORT, _SAID = 12, 600
 TAKEN, UNCHANGED, REFUSED, WITHDRAWN = "taken", "unchanged", "refused", "withdrawn"
 
 
@@ -61,8 +61,9 @@ def stranger(author: str, association: str, context: Context) -> str:
 def take_pull(context: Context, github: Github, number: int, *, anyone: bool = False, asked: bool = True) -> Taken:
     """Take what a pull request has now, to be woven in the open sprint or the next one.
 
-    With `asked`, what was woven before, and did not land or landed in another sprint, is taken again.
-    Raises ServiceError, GitError, LogError.
+    With `asked`, what was woven before, and did not land or landed in another sprint, is taken again. One that git
+    cannot fetch, or does not believe, is refused with git's own words. Raises ServiceError, LogError, and GitError if
+    the base there cannot be fetched either.
     """
     pull, forge = github.pull(number), read_forge(context.mailbox.projections, github.repo)
     before = forge.pulls.get(number, ())
@@ -70,9 +71,7 @@ def take_pull(context: Context, github: Github, number: int, *, anyone: bool = F
     if action == WITHDRAWN:
         _put(context, github, pull, "", len(before))
     if not action:
-        remote = remote_of(context, github)
-        head = fetch(remote, f"refs/pull/{number}/head", f"refs/pull/{number}/head")
-        why = _ahead(context, github, remote, head)
+        head, why = _fetched(context, github, number)
         is_known = before and before[-1].head == head and not (asked and _is_over(context, before[-1]))
         action = REFUSED if why else UNCHANGED if is_known else TAKEN
         if action == TAKEN:
@@ -105,15 +104,27 @@ def _refusal(context: Context, github: Github, pull: Pull, *, anyone: bool) -> s
     return "" if anyone else stranger(pull.author, pull.association, context)
 
 
-def _ahead(context: Context, github: Github, remote: Remote, head: str) -> str:
-    """Say why a commit cannot be woven onto what is here, "" if it can: it stands on commits that are not here."""
-    into = github.settings.base or context.settings.team.base
+def _fetched(context: Context, github: Github, number: int) -> tuple[str, str]:
+    """Fetch a pull request; return its commit, and why that cannot be woven here.
+
+    The base is fetched first, so that what hinders git afterwards is something about this pull request alone.
+    """
+    remote, into = remote_of(context, github), github.settings.base or context.settings.team.base
     theirs = fetch(remote, f"refs/heads/{into}", f"refs/team-mail/github/{into}")
+    try:
+        head = fetch(remote, f"refs/pull/{number}/head", f"refs/pull/{number}/head")
+        return head, _ahead(context, into, theirs, head)
+    except GitError as error:
+        return "", one_line(error, _SAID)
+
+
+def _ahead(context: Context, into: str, theirs: str, head: str) -> str:
+    """Say why a commit cannot be woven onto what is here, "" if it can: it stands on commits that are not here."""
     git, base = context.git, context.base()
-    found = git.run("merge-base", theirs, head)
-    if found.returncode:
+    common = git.run("merge-base", theirs, head)
+    if common.returncode:
         return f"it has no commit in common with {into}"
-    start = found.stdout.decode().strip()
+    start = common.stdout.decode().strip()
     if git.run("merge-base", "--is-ancestor", start, base).returncode:
         return f"it stands on {start[:_SHORT]} of {into}, which is not here yet: git pull, then take it again"
     return ""
@@ -140,16 +151,12 @@ def _put(context: Context, github: Github, pull: Pull, head: str, count: int) ->
     context.append([Draft(Kind.GITHUB_PULL, SCHEDULER, data=data, id=own)])
 
 
-def answer_pulls(context: Context, github: Github, forge: Forge) -> Iterator[int]:
-    """Say below each pull request what became of it, in one comment that is changed in place; yield those that were.
-
-    Raises ServiceError, LogError.
-    """
+def answers_to_pulls(context: Context, forge: Forge) -> Iterator[tuple[int, str, str]]:
+    """Yield what a comment below each pull request is to say of it: its number, the comment's key, the text."""
     entered = read_entered(context, forge.last_pulls)
     for pull in forge.last_pulls:
-        text = outcome(entered, pull)
-        if text and say(context, github, forge, pull.number, f"pull {pull.number}", text):
-            yield pull.number
+        if text := outcome(entered, pull):
+            yield pull.number, f"pull {pull.number}", text
 
 
 def outcome(entered: Entered, pull: TakenPull) -> str:

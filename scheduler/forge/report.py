@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...mail.text.inert import inert
 from ..context import Context
 from ..kinds import PatchStatus
 from ..landing.judging import gates_of
@@ -35,7 +36,7 @@ def title(sprint: Sprint, state: State) -> str:
     """Return the title of the pull request of a sprint."""
     names = list(dict.fromkeys(patch.persona for patch in _of(sprint, state) if patch.commit))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004
-    return f"Sprint {sprint.number}: {', '.join(names[:3])}{more}"
+    return inert(f"Sprint {sprint.number}: {', '.join(names[:3])}{more}")
 
 
 def section(context: Context, sprints: Sequence[tuple[Sprint, State]]) -> str:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from ...mail.errors import UsageError
 from ...personas.errors import ServiceError
 from ..context import Context
+from .comments import say
 from .facts import TakenPull, read_forge
-from .github import Github, Issue
-from .issues import answer_issues, take_issue
+from .github import Github, Issue, Troubles
+from .issues import answers_to_issues, take_issue
 from .kinds import GONE
-from .pulls import REFUSED, Taken, answer_pulls, take_pull
+from .pulls import REFUSED, Taken, answers_to_pulls, take_pull
 
 
 class Wanted(NamedTuple):
@@ -29,23 +30,29 @@ class Wanted(NamedTuple):
     anyone: bool = False
 
 
-def take(context: Context, github: Github, wanted: Wanted, sender: str) -> Iterator[Taken]:
+def take(context: Context, github: Github, wanted: Wanted, sender: str, troubles: Troubles) -> Iterator[Taken]:
     """Take what is wanted, and what was pushed to pull requests that were taken before; yield what became of each.
 
-    The caller holds the lock of `speaking`. Raises UsageError if nobody is named for an issue, ServiceError, GitError,
-    ClaimError, LogError.
+    What hinders one of them is kept in `troubles`. The caller holds the lock of `speaking`. Raises UsageError if nobody
+    is named for an issue, ServiceError, GitError, LogError.
     """
     to = "" if wanted.as_tasks else context.mailbox.directory.checked(wanted.to or github.settings.to or sender)
     _check(context, github, wanted)
     issues, pulls = _listed(github, wanted)
     for number in dict.fromkeys((*wanted.pulls, *pulls)):
-        yield take_pull(context, github, number, anyone=wanted.anyone, asked=number in wanted.pulls)
-    for issue in (*map(github.issue, dict.fromkeys(wanted.issues)), *issues):
-        yield take_issue(context, github, issue, to, sender, anyone=wanted.anyone)
+        with troubles.kept():
+            yield take_pull(context, github, number, anyone=wanted.anyone, asked=number in wanted.pulls)
+    for number in dict.fromkeys(wanted.issues):
+        with troubles.kept():
+            yield take_issue(context, github, github.issue(number), to, sender, anyone=wanted.anyone)
+    for issue in issues:
+        with troubles.kept():
+            yield take_issue(context, github, issue, to, sender, anyone=wanted.anyone)
     seen = {*wanted.pulls, *pulls}
     for pull in read_forge(context.mailbox.projections, github.repo).last_pulls:
         if pull.number not in seen:
-            yield _again(context, github, pull)
+            with troubles.kept():
+                yield _again(context, github, pull)
 
 
 def _again(context: Context, github: Github, pull: TakenPull) -> Taken:
@@ -58,13 +65,17 @@ def _again(context: Context, github: Github, pull: TakenPull) -> Taken:
         return Taken("pull request", pull.number, REFUSED, pull.title, pull.author, str(error))
 
 
-def answer(context: Context, github: Github) -> list[int]:
+def answer(context: Context, github: Github, troubles: Troubles) -> list[int]:
     """Say at the forge what became of what was taken; return the numbers of those whose comment was written.
 
-    Raises ServiceError, LogError.
+    What hinders one of them is kept in `troubles`. Raises ServiceError, LogError.
     """
     forge = read_forge(context.mailbox.projections, github.repo)
-    return [*answer_pulls(context, github, forge), *answer_issues(context, github, forge)]
+    written: list[int] = []
+    for number, about, text in (*answers_to_pulls(context, forge), *answers_to_issues(context, forge)):
+        with troubles.kept():
+            written += [number] if say(context, github, forge, number, about, text) else []
+    return written
 
 
 def _check(context: Context, github: Github, wanted: Wanted) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from ...mail.text.escape import clean, line
+from ...mail.text.inert import inert
 
 TITLE, BODY = 200, 8_000  # characters of a title, and of a text, that are passed on
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}(\[bot\])?")
@@ -37,8 +38,11 @@ def quoted(text: object, most: int = BODY) -> str:
 
 
 def code(text: object, most: int = TITLE) -> str:
-    """Return a name or a path as a code span of Markdown, in which nothing has a meaning, and which is no marker."""
-    plain = one_line(text, most).replace("`", "'").replace("<!--", "<!- -")
+    """Return a name or a path as a code span of Markdown, in which nothing has a meaning, and which is no marker.
+
+    A squashed pull request makes a commit's message of it, in which a code span counts for nothing: so it is inert.
+    """
+    plain = inert(one_line(text, most)).replace("`", "'").replace("<!--", "<!- -")
     return f"`{plain or ' '}`"
 
 
@@ -52,6 +56,11 @@ def codes(texts: Iterable[object], most: int = 5) -> str:
 def marker(key: str) -> str:
     """Return a comment of Markdown by which a text of the team is found again; nobody sees it."""
     return f"<!-- {_MARK} {key} -->"
+
+
+def is_marked(body: str) -> bool:
+    """Tell whether a text ends as those of the team do, with a marker."""
+    return body.rstrip().rpartition("\n")[2].startswith(f"<!-- {_MARK} ")
 
 
 def between(body: str, first: str, last: str, new: str) -> str:

@@ -7,20 +7,19 @@ something was woven, or a webhook said that there is news.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from ...mail.errors import TeamMailError
-from ...personas.errors import ServiceError
 from ...personas.web.api import RateLimited
 from ..context import Context
 from ..errors import NoSuchRun, NotLeader
 from ..kinds import Kind
 from .facts import read_forge
 from .feedback import hear
-from .github import Github, open_github
+from .github import Github, Troubles, open_github
 from .issues import ISSUE
 from .publish import publish, speaking, tell, unpublished
 from .pulls import Taken
@@ -40,7 +39,7 @@ def look(context: Context, github: Github) -> Iterator[str]:
     """
     settings, human = github.settings, context.settings.team.human
     forge = read_forge(context.mailbox.projections, github.repo)
-    troubles = _Troubles()
+    troubles = Troubles()
     for number in unpublished(context, forge) if settings.publish == "pr" else ():
         with troubles.kept(), suppress(NoSuchRun):
             done = publish(context, github, number)
@@ -52,31 +51,15 @@ def look(context: Context, github: Github) -> Iterator[str]:
                 yield f"pull request {each.number} of sprint {each.sprint} was {heard.outcome}"
             if heard.mails:
                 yield f"pull request {each.number} of sprint {each.sprint}: {heard.mails} new for authors"
-    for taken in take(context, github, Wanted(labels=settings.labels, as_tasks=not settings.to), human):
+    wanted = Wanted(labels=settings.labels, as_tasks=not settings.to)
+    for taken in take(context, github, wanted, human, troubles):
         if taken.is_refused:
             _refused(context, taken)
         if taken.is_news:
             yield f"{taken.kind} {taken.number} {taken.action}"
-    if told := answer(context, github):
-        yield f"told what became of it: {', '.join(map(str, told))}"
-    if troubles.first:
-        raise troubles.first
-
-
-class _Troubles:
-    """What hinders a part of a look, so that the other parts are done before it is raised."""
-
-    first: TeamMailError | None = None
-
-    @contextmanager
-    def kept(self) -> Generator[None]:
-        """Keep what is raised within, unless it is that the forge gives no answer, or takes no more calls."""
-        try:
-            yield
-        except TeamMailError as error:
-            if isinstance(error, ServiceError) and (not error.status or isinstance(error, RateLimited)):
-                raise
-            self.first = self.first or error
+    if answered := answer(context, github, troubles):
+        yield f"told what became of it: {', '.join(map(str, answered))}"
+    troubles.end()
 
 
 def _refused(context: Context, taken: Taken) -> None:

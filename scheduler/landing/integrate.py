@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...mail.render import listed
+from ...mail.text.inert import inert
 from ...personas.errors import GitError
 from ...personas.git import Git
 from ...personas.setup.promised import fetch_differing
@@ -69,8 +70,15 @@ class PatchesWoven(Progress):
 
 
 def preview(context: Context, state: State, patches: Sequence[Patch], tip: str) -> Woven:
-    """Weave as `integrate` would, without the gates, and keep none of the objects."""
-    return _scratch_weave(context.git, tip, [submission(context, state, patch) for patch in patches])
+    """Weave as `integrate` would, without the gates, and keep none of the objects; what a partial clone lacks stays.
+
+    Raises GitError, LogError, PromiseBroken.
+    """
+    there = _of_others(context, state.sprint, tip) if state.sprint else frozenset[str]()
+    submissions = [submission(context, state, patch) for patch in patches if patch.run not in there]
+    woven = _scratch_weave(context.git, tip, submissions)
+    present = (Present(submission(context, state, patch), patch.files) for patch in patches if patch.run in there)
+    return replace(woven, present=(*woven.present, *present))
 
 
 def _scratch_weave(git: Git, tip: str, submissions: Sequence[PatchSubmission]) -> Woven:
@@ -190,7 +198,8 @@ def submission(context: Context, state: State, patch: Patch) -> PatchSubmission:
     earlier = sum(p.persona == patch.persona and p.status == PatchStatus.CONFLICTED for p in state.patches)
     return PatchSubmission(
         patch.run, patch.persona, patch.base, context.mailbox.blobs.read(patch.sha256), patch.seq,
-        f"{patch.task or patch.persona}: {listed(patch.files)}", patch.ts, persona.priority if persona else 0, earlier,
+        inert(f"{patch.task or patch.persona}: {listed(patch.files)}"), patch.ts,
+        persona.priority if persona else 0, earlier,
         persona.paths if persona else None, patch.approved,
         ((RUN_TRAILER, patch.run), ("Team-Mail-Head", f"{patch.seq}:{patch.hash}")),
         tuple((file, taken(claim)) for file, claim in guarded(context.claims.moment(), patch.files, patch.persona)),

@@ -28,6 +28,10 @@ _ROOM = 36_000  # characters of conflicts: with them a mail fits into its event
 _LOG = 20_000  # characters of a gate's output
 _SHORT = 12
 _LINK = "a submodule or a symbolic link, which leads to something else now"
+_UNNAMED = (
+    "a repository of its own that .gitmodules does not name: the patch has its commit, which perhaps nobody else has, "
+    "and none of its files; if these are wanted, refuse it and say so"
+)
 _ROW = 120  # letters of a line that is shown
 _MOST = 3  # conflicts in the summary, authors of one
 
@@ -117,12 +121,13 @@ def about_dangling(notice: Notice) -> Text:
 
 def about_held(held: NeedsApproval) -> Text:
     """Ask the human to approve a patch to files that are sensitive, or that somebody has claimed."""
-    short, claimed = shlex.quote(held.submission.key), dict(held.submission.claimed)
+    short = shlex.quote(held.submission.key)
+    reasons = dict.fromkeys(held.unnamed, _UNNAMED) | dict(held.submission.claimed)
     body = [
         f"A patch of {held.submission.persona} waits for you (run {held.submission.key},",
         f"made against {held.submission.base[:_SHORT]}),",
         "because it changes files that have power over machines, agents or git, or that somebody has claimed:",
-        *(f"- {line(file)}: {why_sensitive(file) or line(claimed.get(file, _LINK))}" for file in held.files),
+        *(f"- {line(file)}: {why_sensitive(file) or line(reasons.get(file, _LINK))}" for file in held.files),
         "",
         "The whole patch is attached. Read it, above all those files, then either let it land with the next tick:",
         "",
@@ -157,7 +162,8 @@ def about_red_before(result: GateResult) -> Text:
     body = [
         f"Gate {result.gate} fails at {result.commit[:_SHORT]} already, before any patch",
         f"({clean(result.detail)}). So it judges nothing: nobody is blamed, and what is woven lands without its word,",
-        "until a patch makes it pass. Mend what it complains of, or the gate. The end of what it printed:",
+        "until a patch makes it pass. Mend what it complains of, or the gate; if what it lacked is not in there,",
+        "`scheduler gates --again` has it judge again. The end of what it printed:",
         "",
         clean(result.log.decode(errors="replace"))[-_LOG:],
     ]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...mail.errors import UsageError
+from ...mail.text.inert import inert
 from ...personas.errors import GitError
 from ...personas.git import Git, find_git, with_drivers
 from ...personas.setup.promised import fetch_differing, fetch_promised, is_partial
@@ -77,7 +78,8 @@ def submissions_from_files(git: Git, patches: Sequence[Path], base: str) -> list
                 patch = file.read()
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}; give files that hold patches") from None
-        submissions.append(PatchSubmission(key, path.name.removesuffix(".patch"), base, patch, age, path.name, when))
+        who = path.name.removesuffix(".patch")
+        submissions.append(PatchSubmission(key, who, base, patch, age, inert(path.name), when))
     return submissions
 
 

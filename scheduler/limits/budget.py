@@ -36,6 +36,11 @@ class Budgets:
         """Whether any of them is for a day, so that what other processes used counts."""
         return bool(self.day or self.agents)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is any, so that it counts what runs use together."""
+        return bool(self.sprint or self.persona or self.daily)
+
 
 NO_BUDGETS = Budgets()
 
@@ -96,25 +101,26 @@ class Uses:
 
     def overspent(self, budgets: Budgets, now: datetime) -> Overspent | None:
         """Return the budget that is spent and lets nothing more start; None if there is none."""
-        sprint, day = _total(self.sprint), _total(self.day)
-        if budgets.sprint and is_spent(budgets.sprint, sprint):
+        if budgets.sprint and is_spent(budgets.sprint, sprint := _total(self.sprint)):
             return Overspent(Budget.SPRINT, budgets.sprint, sprint)
-        if budgets.day and is_spent(budgets.day, day):
+        if budgets.day and is_spent(budgets.day, day := _total(self.day)):
             return Overspent(Budget.DAY, budgets.day, day, f"{now.astimezone():%Y-%m-%d}")
         return None
 
     def overspent_by(self, persona: str, budgets: Budgets) -> Overspent | None:
         """Return the budget of a persona if that is spent."""
+        if budgets.persona is None:
+            return None
         used = _total(each for each in self.sprint if each.persona == persona)
-        if budgets.persona and is_spent(budgets.persona, used):
-            return Overspent(Budget.PERSONA, budgets.persona, used, persona)
-        return None
+        return Overspent(Budget.PERSONA, budgets.persona, used, persona) if is_spent(budgets.persona, used) else None
 
     def overspent_on(self, agent: str, budgets: Budgets) -> Overspent | None:
         """Return the budget of an agent if that is spent."""
         limit = budgets.agents.get(agent)
+        if limit is None:
+            return None
         used = _total(each for each in self.day if each.agent == agent)
-        return Overspent(Budget.AGENT, limit, used, agent) if limit and is_spent(limit, used) else None
+        return Overspent(Budget.AGENT, limit, used, agent) if is_spent(limit, used) else None
 
     def left(self, budgets: Budgets) -> float:
         """Return the share that is left of the sprint's or the day's budget, whichever is less; 1 without either."""

@@ -12,7 +12,7 @@ from ...personas.spending.amount import Amount, Unit
 from ...personas.spending.usage import UNKNOWN, Usage
 from ..kinds import Budget
 from ..state.usage import Used, total
-from .budget import NO_BUDGETS, Budgets, Overspent, Uses, day_began, is_spent
+from .budget import NO_BUDGETS, NOTHING_USED, Budgets, Overspent, Uses, day_began, is_spent
 
 _STALE = timedelta(seconds=5)  # of what is known of other processes
 
@@ -119,10 +119,10 @@ class Ledger:
 
     def _own(self) -> dict[str, Overspent]:
         limit = self.budgets.run
+        if limit is None:
+            return {}
         used = {run: total([each.usage]) for run, each in self._runs.items() if run not in self._ended}
-        return {
-            run: Overspent(Budget.RUN, limit, each) for run, each in used.items() if limit and is_spent(limit, each)
-        }
+        return {run: Overspent(Budget.RUN, limit, each) for run, each in used.items() if is_spent(limit, each)}
 
     def _look(self) -> None:
         """Read what the others used, if a budget asks for it."""
@@ -135,6 +135,9 @@ class Ledger:
             self._look()
 
     def _uses(self) -> Uses:
+        """Return what counts; without a limit nothing does, and a dispatch may have thousands of runs."""
+        if not self.budgets.bounded:
+            return NOTHING_USED
         began = day_began(self.now())
         own = {run: used for run, used in self._runs.items() if self._ended.get(run, began) >= began}
         others = {run: used for run, used in self._read[1].items() if run not in self._runs} if self._read else {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from ...personas.jules.record import Records
 from ...personas.running.process import is_going
 from ...personas.setup.trees import remove_tree, remove_trees, size_of
 from ..context import Context
@@ -28,11 +29,12 @@ _LOG = "output.log"
 
 @dataclass(frozen=True)
 class Leftover:
-    """A folder that nobody needs any more, how many bytes are in it, and what it is."""
+    """A folder, or a `noun`, that nobody needs any more, how many bytes are in it, and what it is."""
 
     path: Path
     size: int
     what: str
+    noun: str = "folder"
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,26 @@ def old_runs(context: Context, now: datetime, older: timedelta) -> OldRuns:
     return OldRuns(tuple(Leftover(path, size_of(path), "folder of an old run") for path in gone), len(old) - len(gone))
 
 
+def old_records(context: Context, before: datetime, dispatches: Collection[str]) -> Iterator[Leftover]:
+    """List the records of sessions of Jules that no run goes on with; `dispatches` are those that are not over."""
+    going = {run.id for run in read_going(context.mailbox.projections, None)}
+    for path in Records(context.home).done(before.timestamp(), going, dispatches):
+        yield Leftover(path, path.stat().st_size, "session of Jules whose work is over", "record")
+
+
 def _is_kept(path: Path, printed: Collection[str]) -> bool:
     """Tell whether all that is in a run's folder and worth reading is in the log, or in a blob."""
     return path.name in printed or path.name.startswith(_OF_GATES) or not (path / _LOG).exists()
 
 
 def remove(context: Context, leftovers: Sequence[Leftover]) -> list[Leftover]:
-    """Remove folders; return those that are gone. Raises WorkspaceStuck."""
+    """Remove folders and records; return those that are gone. Raises WorkspaceStuck, OSError."""
     runs = context.home / "runs"
     remove_trees([each.path for each in leftovers if each.path.parent == runs])
     for each in leftovers:
-        if each.path.name.startswith("dispatch-"):
+        if each.noun == "record":
+            each.path.unlink(missing_ok=True)
+        elif each.path.name.startswith("dispatch-"):
             _remove_unlocked(context, each.path)
         elif each.path.parent != runs:
             context.mirror.remove(each.path.name)

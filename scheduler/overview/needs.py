@@ -17,12 +17,14 @@ from ..kinds import Budget, ClaimState, Kind, NeedKind, PatchStatus, SprintOutco
 from ..landing.base_gates import base_gates
 from ..landing.judging import gates_of
 from ..leader import leading
+from ..leader import log_behind as lacking
 from ..needs import (
     Need,
     Reader,
     cut_off,
     deployment_cut_off,
     held_patch,
+    log_behind,
     mail_need,
     need_of,
     set_aside_task,
@@ -41,7 +43,8 @@ class Desk:
 
     `red` are the marks and trees of the gates that fail on the base. `deploys` tells whether the settings say how to
     deploy, and some process may be `deploying` just now. `today` is the day, in local time, as budgets name it, and
-    `unpublished` says why a sprint could not be published.
+    `unpublished` says why a sprint could not be published. `behind` says what git knows that the log lacks, whose last
+    event is `head`.
     """
 
     reader: Reader
@@ -53,6 +56,8 @@ class Desk:
     deploying: bool = False
     today: str = ""
     unpublished: Fact | None = None
+    behind: str = ""
+    head: int = 0
 
 
 def reader_of(context: Context) -> Reader:
@@ -71,6 +76,7 @@ def read_needs(
     desk = Desk(
         reader, mail, dispatches, _red(context, state), claimed, context.settings.deploy.is_set, deploying,
         f"{now.astimezone():%Y-%m-%d}", _refused(context),
+        lacking(context.home, context.mailbox.log, context.settings.team.base), context.mailbox.log.head().seq,
     )  # fmt: skip
     return open_needs(state, desk)
 
@@ -95,7 +101,7 @@ def open_needs(state: State, desk: Desk) -> tuple[Need, ...]:
     """Return what needs a person, what holds up most first."""
     asked = [need for fact in state.matters.values() if _is_open(fact, state, desk) and (need := _need(fact, desk))]
     asked += [*_deployment(state, desk), *_held(state, desk), *_cut_off(desk), *_claims(desk), *_unpublished(desk)]
-    asked += _mail(desk)
+    asked += [*_mail(desk), *([log_behind(desk.behind, desk.head)] if desk.behind else [])]
     order = {kind: at for at, kind in enumerate(NeedKind)}
     return tuple(sorted(asked, key=lambda need: (order[need.kind], need.seq)))
 

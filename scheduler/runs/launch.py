@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ...mail.log.event import derived_id
 from ...personas.agent import Assignment
@@ -42,7 +43,7 @@ class Launch:
         """The name to show: the task of a dispatch, or the persona."""
         return self.assignment.task if self.assignment else self.persona
 
-    @property
+    @cached_property
     def run(self) -> str:
         """The run's id, derived: the same attempt at the same work is the same run."""
         return self._run(self.attempt)

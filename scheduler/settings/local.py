@@ -22,12 +22,13 @@ def local_model(command: Sequence[str], variables: Mapping[str, str]) -> str:
     `variables` are those that reach it besides the harmless ones.
     """
     for name, value in variables.items():
-        if _ADDRESS.search(name) and _OF_MODELS.search(name) and _is_here(value):
+        if _ADDRESS.search(name) and _OF_MODELS.search(name) and is_here(value):
             return name
     return next((word for word in command if word in _WORDS or word.startswith(_PROVIDERS)), "")
 
 
-def _is_here(address: str) -> bool:
+def is_here(address: str) -> bool:
+    """Tell whether an address, with or without a scheme, is of this machine."""
     try:
         host = urlsplit(address if "://" in address else f"//{address}").hostname
     except ValueError:

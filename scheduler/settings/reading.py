@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from ...mail.team_file import roster_names
+from ...mail.team_file import folders_of, roster_names
 from ...mail.text.units import size, span
 from ...personas.agents.presets.preset import names
 from ...personas.hidden import hidden
@@ -129,7 +129,7 @@ def _validated(values: dict[str, Any], file: TomlFile, origins: Mapping[Key, Ori
         problems = list(_contradictions(settings, file, origins))
         problems += [
             f"{_place(key, file, origins)}: {'.'.join(key)}{why}"
-            for key, why in wrong_groups(settings, roster_names(home))
+            for key, why in wrong_groups(settings, roster_names(home, folders_of(home, settings.team.personas)))
         ]
         if not problems:
             return _completed(settings, origins, home.parent)
@@ -151,7 +151,10 @@ def _place(loc: Sequence[str | int], file: TomlFile, origins: Mapping[Key, Origi
 
 
 def _contradictions(settings: Settings, file: TomlFile, origins: Mapping[Key, Origin]) -> Iterator[str]:
-    """Find settings that contradict each other."""
+    """Find settings that contradict each other, or stand where not everybody sees them."""
+    here = origins.get(("team", "personas"))
+    if here and not here.where.startswith("team.toml"):
+        yield f"{here.where}: team.personas is read from team.toml alone, as mail reads it there; write it there"
     if ("sprint", "every") in origins and ("sprint", "cron") in origins:
         yield f"{origins['sprint', 'cron'].where}: sprint.cron and sprint.every are both set; keep one"
     for key, why in without_use(settings.agents, origins):

@@ -41,6 +41,7 @@ from .values import (
     Rolling,
     Rooted,
     Seconds,
+    ServerUrl,
     Size,
     Spelled,
     Sprint,
@@ -50,24 +51,33 @@ from .values import (
 from .webhooks import WebhookSettings
 
 _NEEDED = {  # what a kind of agent cannot do without, and an example of it
+    "chat": ("base_url", 'base_url = "http://localhost:11434/v1"'),
+    "acp": ("command", 'command = ["my-agent", "--acp"], or preset = "gemini"'),
     "command": ("command", 'command = ["my-agent"], or preset = "claude"'),
     "jules": ("source", 'source = "sources/github/OWNER/REPO"'),
     "replay": ("folder", 'folder = "patches"'),
 }
 _OF_JULES = {"source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "push", "url"}
+_OF_ACP = {"mode", "startup"}
+_OF_CHAT = {"base_url", "context", "commands", "tools", "turns"}
+_OWN = {"acp": _OF_ACP, "chat": _OF_CHAT, "jules": _OF_JULES}  # what other kinds have no use for
+_OF_PROGRAMS = {"command", "acp"}  # kinds of agent that are commands
 _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 
 
 class TeamSettings(Table):
     """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own.
 
-    Of several agents the first that can plays, see `[route]`.
+    The `oracle` is the persona that is asked what runs end with, instead of the human. Of several agents the first that
+    can plays, see `[route]`. `personas` are folders of other tools, whose files are read where they lie.
     """
 
     base: Branch = "main"
     human: Name = "you"
+    oracle: Name | None = None
     agent: Agents = "shell"
     auto_land: bool = False
+    personas: Folders = ()
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -104,19 +114,21 @@ class RouteSettings(Table):
 
 
 class AgentSettings(Table):
-    """`[agents.NAME]`: a command, sessions of `jules`, a folder of patches (`replay`), or a script (`scripted`).
+    """`[agents.NAME]`: a command, one that speaks `acp`, a `chat` model, sessions of `jules`, patches, or a script.
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
-    passed on as the preset says, and is the one whose price counts where the agent names none. `budget` is how much its
-    runs may use in a day.
+    passed on as the preset says, and is the one whose price counts where the agent names none. With `mcp`, its preset
+    gives it the tools of `team mcp`. `budget` is how much its
+    runs may use in a day. Of kind `acp`, `mode` is asked for, and each step before the first prompt takes `startup`.
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
 
-    kind: Literal["command", "jules", "replay", "scripted"] = "command"
+    kind: Literal["acp", "chat", "command", "jules", "replay", "scripted"] = "command"
     preset: PresetName | None = None
     command: Command | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     args: tuple[str, ...] = ()
+    mcp: bool = False
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     timeout: Limit = 1_800.0
     idle: Limit | None = None
@@ -133,6 +145,8 @@ class AgentSettings(Table):
     sandbox: Literal["none", "bwrap"] = "none"
     home: HomePaths = ()
     network: Literal["on", "off"] = "on"
+    mode: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    startup: Limit = 30.0
     source: JulesSource | None = None
     branch: Branch | None = None
     plan: Literal["auto", "human"] = "auto"
@@ -143,19 +157,28 @@ class AgentSettings(Table):
     remote: Annotated[str, Field(min_length=1, max_length=2000)] = "origin"
     push: bool = False
     url: EndpointUrl | None = None
+    base_url: ServerUrl | None = None
+    context: Annotated[int, Field(ge=1_024, le=100_000_000)] | None = None
+    commands: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = ()
+    tools: Literal["auto", "calls", "blocks"] = "auto"
+    turns: Annotated[int, Field(ge=1, le=10_000)] = 100
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         needed, example = _NEEDED.get(self.kind, ("kind", ""))
         if getattr(self, needed) is None:
             raise ValueError(f'says no {needed}, which kind "{self.kind}" needs: write {example}')
-        fitting = {"command": {"command", "preset"}, "replay": {"folder"}}.get(self.kind, set[str]())
+        program = {"command", "preset"}
+        fitting = {"command": program, "acp": program, "replay": {"folder"}}.get(self.kind, set[str]())
         for name in ("command", "folder", "preset"):
             if name not in fitting and getattr(self, name) is not None:
                 raise ValueError(f'says {name}, which kind "{self.kind}" has no use for; leave it out')
-        if self.kind != "jules" and (others := sorted(_OF_JULES & self.model_fields_set)):
-            raise ValueError(f'says {others[0]}, which is for kind "jules"; leave it out')
-        if self.sandbox != "none" and self.kind != "command":
+        if self.kind == "chat" and self.model is None:
+            raise ValueError('says no model, which kind "chat" needs: write model = "qwen3-coder"')
+        for kind, own in _OWN.items():
+            if self.kind != kind and (others := sorted(own & self.model_fields_set)):
+                raise ValueError(f'says {others[0]}, which is for kind "{kind}"; leave it out')
+        if self.sandbox != "none" and self.kind not in _OF_PROGRAMS:
             raise ValueError(f'says sandbox, which kind "{self.kind}" has no use for; leave it out')
         if self.network == "off" and self.sandbox == "none":
             raise ValueError('says network = "off", which only a sandbox can see to: write sandbox = "bwrap"')
@@ -168,13 +191,18 @@ class SprintSettings(Table):
     `wakes_not` are the types of mail that waits for its recipient's next run. In a `rolling` sprint nobody waits for
     the slowest run of a batch; patches wait for others for `gather` seconds at most. `red_base` says whether more is
     started although a gate fails on the base, so that it judges nothing. `foretell` says whether runs that change the
-    same lines are told so while they go on, and whether the later one is to `yield`.
+    same lines are told so while they go on, and whether the later one is to `yield`. `deliver` says when a persona that
+    runs gets its mail, `questions` whether what the last message of a run asks becomes mail, and `resume` which runs go
+    on with the session of an earlier one.
     """
 
     parallel: Parallel = "always"
     rolling: Rolling = "always"
     gather: Seconds = 2.0
     foretell: Literal["off", "tell", "yield"] = "tell"
+    deliver: Literal["next", "running"] = "next"
+    questions: bool = True
+    resume: Literal["never", "mail", "always"] = "never"
     sequential_only: tuple[Sprint, ...] = ()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -308,6 +336,13 @@ class Settings(Table):
     otel: OtelSettings = OtelSettings()
     webhooks: WebhookSettings = WebhookSettings()
     github: GithubSettings = GithubSettings()
+
+    @property
+    def players(self) -> dict[str, str]:
+        """Which agent plays what is written for a preset, by preset; "" for the first of the team's default agents."""
+        tables = {table.preset: name for name, table in reversed([*self.agents.items()]) if table.preset}
+        first = self.agents.get(self.team.agents[0])
+        return {**tables, **({first.preset: ""} if first and first.preset else {})}
 
     @property
     def subteams(self) -> dict[str, Subteam]:

@@ -16,7 +16,7 @@ from ...mail.text.nearest import nearest, suggestion
 from ...mail.text.units import byte_count, crontab, seconds
 from ...personas.agents.presets import preset as presets
 from ...personas.spending.amount import spelled
-from ...personas.web.urls import endpoint, link
+from ...personas.web.urls import endpoint, link, server
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _EVERY = re.compile(r"every +(\d{1,6})")
@@ -193,4 +193,5 @@ JulesSource = Annotated[str, AfterValidator(_source)]
 HomePaths = Annotated[tuple[HomePath, ...], AfterValidator(_apart)]
 Folders = Annotated[tuple[Folder, ...], AfterValidator(_apart)]
 EndpointUrl = Annotated[str, AfterValidator(endpoint)]
+ServerUrl = Annotated[str, AfterValidator(server)]
 LinkUrl = Annotated[str, AfterValidator(link)]

@@ -7,16 +7,20 @@ was written and nothing of that changed since, the answer is the same, without l
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ...mail.clock import Clock, rfc3339
+from ...mail.errors import UsageError
 from ...mail.log.event import Draft
 from ...mail.open import open_log
+from ...mail.team_file import persona_folders, roster_files
 from ..kinds import Kind
 from ..leader import Leader
 
+_PERSONAS = re.compile(rb"(?m)^[^#\n]*\bpersonas\b[^#\n]*=")
 _ALWAYS = "9999"  # sorts after every timestamp: only an event ends it
 
 
@@ -28,15 +32,18 @@ def seen(home: Path, words: Sequence[str], environ: Mapping[str, str]) -> str:
     digest = hashlib.sha256(
         repr((*words, *sorted(pair for pair in environ.items() if pair[0][:5] == "TEAM_"))).encode()
     )
-    for path in (home / "team.toml", *_files(home / "personas")):
+    for path in (home / "team.toml", *roster_files(home, _elsewhere(home))):
         digest.update(repr((str(path), *_mark(path))).encode())
     return digest.hexdigest()[:32]
 
 
-def _files(personas: Path) -> list[Path]:
-    """List the files that the roster reads: those in the folder and in its subfolders, links included."""
-    here = sorted(personas.iterdir()) if personas.is_dir() else []
-    return [*here, *(file for folder in here if folder.is_dir() for file in sorted(folder.iterdir()))]
+def _elsewhere(home: Path) -> tuple[Path, ...]:
+    """Return the folders of other tools that the roster reads; `team.toml` is parsed only if it seems to name some."""
+    try:
+        named = _PERSONAS.search((home / "team.toml").read_bytes())
+        return persona_folders(home) if named else ()
+    except (OSError, UsageError):  # told by what reads the settings
+        return ()
 
 
 def _mark(path: Path) -> tuple[int, ...]:

@@ -1,4 +1,7 @@
-"""A dry run: the next tick as it would be, with what the weaver would do. Nothing is written."""
+"""A dry run: the next tick as it would be, with what the weaver would do.
+
+Nothing is written, but for objects that a partial clone lacks.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...personas.errors import PromiseBroken
 from ..context import Context
 from ..errors import BranchLost, LogBehind
 from ..estimate import NO_ESTIMATE, Estimate, estimate
@@ -85,9 +89,12 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
             base = standing(context.git, sprint)[0]
         except BranchLost as lost:
             base, plan = lost.start, replace(plan, notes=(*plan.notes, f"{lost}: what had landed is woven again"))
-    woven = preview(context, state, plan.weave, base) if plan.weave and base else None
+    try:
+        woven, promise = preview(context, state, plan.weave, base) if plan.weave and base else None, ()
+    except PromiseBroken as broken:
+        woven, promise = None, (str(broken),)
     troubles = [*context.troubles([launch.agent for launch in plan.launches])]
-    troubles += [*setup_troubles(context), *context.standing_troubles()]
+    troubles += [*promise, *setup_troubles(context), *context.standing_troubles()]
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
     try:

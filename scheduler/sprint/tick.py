@@ -108,6 +108,7 @@ class Ticker:
     supervision: Supervision = unsupervised
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
     base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
+    _unreadable: set[str] = field(default_factory=set[str], init=False, repr=False)  # pull requests, by their events
     _asked: bool = field(default=False, init=False, repr=False)
     _wove: bool = field(default=False, init=False, repr=False)
     _made: frozenset[str] = field(default=frozenset(), init=False, repr=False)
@@ -128,7 +129,7 @@ class Ticker:
         running = self.dispatcher.running  # before the state: one that ends in between is not dead
         self._wove, self._made = self.weaving, self.making  # likewise: what is done in between is not in this state
         state = self.context.state(whole=False)
-        if entering := entries(self.context, state):
+        if entering := entries(self.context, state, self._unreadable):
             self.context.append(entering)
             self.head, state = self.context.mailbox.log.head().seq, self.context.state(whole=False)
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}

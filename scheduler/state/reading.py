@@ -22,6 +22,7 @@ from .sprints import State
 from .usage import NO_USAGE, UsageTotal, Used
 
 LAST = 20  # sprints that lists show and estimates come from
+_UNTIL = '"until":'  # in the line of every event that tells when a service takes more
 _MOST = 500  # sprints in an hour
 _PAST = 20  # runs of a persona
 _HOUR = timedelta(hours=1)
@@ -262,8 +263,7 @@ def _used(fact: Fact) -> Used:
 
 def read_refused(projections: Projections, now: str) -> tuple[Run, ...]:
     """Read the runs whose service named a time that is to come, and those that ended well since the first of them."""
-    first = projections.rows("scheduler.state.limited", now=now)
-    if not first:
+    if projections.lacks(_UNTIL) or not (first := projections.rows("scheduler.state.limited", now=now)):
         return ()
     return fold(map(fact_of, projections.rows("scheduler.state.refused", now=now, since=first[0]["seq"]))).runs
 

@@ -15,7 +15,7 @@ from ...personas.errors import GitError
 from ...personas.git import Git
 from .index import read_index, write_index
 from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, WeaveLimits, changed, changes_in, text
-from .refusal import Links, approvable, refused, refused_unread, sensitive
+from .refusal import Links, approvable, refused, refused_unread, sensitive, unnamed
 from .result import NeedsApproval, Refused
 from .scratch import Quarantine
 from .tree import Applied, Tree, read_tree
@@ -132,15 +132,20 @@ class PatchApplication:
         links = self._links(changes)
         if why := refused(self.submission, changes, links):
             return Refused(self.submission, why)
-        return _small(self.quarantine.git, Applied(self.submission, self.base, changes, links), limits)
+        new = unnamed(changes, self._modules(changes)) if links else ()
+        return _small(self.quarantine.git, Applied(self.submission, self.base, changes, links, new), limits)
 
     def _links(self, changes: Sequence[Change]) -> Links:
         """Return the links that the patch makes and that a person may approve."""
         modes = {change.new.mode for change in changes if change.new}
         if modes.isdisjoint({GITLINK, SYMLINK}):
             return frozenset()
+        return approvable(changes, self._read)
+
+    def _modules(self, changes: Sequence[Change]) -> bytes:
+        """Return the text of .gitmodules with the patch."""
         own = next((change.new for change in changes if change.path == _MODULES), self.base[_MODULES])
-        return approvable(changes, self._read(own.oid) if own else b"", self._read)
+        return self._read(own.oid) if own else b""
 
     def _read(self, oid: str) -> bytes:
         return self.quarantine.blobs([oid])[oid]
@@ -152,7 +157,7 @@ def _sorted(done: Sequence[Applied | Refused]) -> tuple[list[Applied], list[Refu
     return (
         [each for each, files in taken if not files],
         [each for each in done if isinstance(each, Refused)],
-        [NeedsApproval(each.submission, files) for each, files in taken if files],
+        [NeedsApproval(each.submission, files, each.unnamed) for each, files in taken if files],
     )
 
 

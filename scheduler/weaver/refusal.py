@@ -142,22 +142,28 @@ def sensitive(changes: Iterable[Change]) -> tuple[str, ...]:
     return tuple(text(each.path) for each in changes if _is_link(each) or why_sensitive(text(each.path)))
 
 
-def approvable(changes: Sequence[Change], modules: bytes, read: Callable[[str], bytes]) -> Links:
+def approvable(changes: Sequence[Change], read: Callable[[str], bytes]) -> Links:
     """Return the links that a patch makes and that a person may approve, where they lead.
 
-    Symbolic links that were there, perhaps by another name, and lead to a place within the repository; submodules that
-    are pointed to another commit, or that `modules`, the text of .gitmodules, names. `read` reads a blob by its id.
+    Submodules, and symbolic links that were there, perhaps by another name, and lead to a place within the repository.
+    `read` reads a blob by its id.
     """
     known = {change.old.oid for change in changes if change.old and change.old.mode == SYMLINK and not change.new}
-    named = {match[1] for match in _MODULE.finditer(modules)}
     allowed = set[tuple[bytes, Entry]]()
     for path, old, new in changes:
         was = old.mode if old else None
-        if new and new.mode == GITLINK and (was == GITLINK or path in named):
+        if new and new.mode == GITLINK:
             allowed.add((path, new))
         if new and new.mode == SYMLINK and (was == SYMLINK or new.oid in known) and _stays_within(path, read(new.oid)):
             allowed.add((path, new))
     return frozenset(allowed)
+
+
+def unnamed(changes: Iterable[Change], modules: bytes) -> tuple[str, ...]:
+    """Return the new submodules that `modules`, the text of .gitmodules, does not name: perhaps added by mistake."""
+    named = {match[1] for match in _MODULE.finditer(modules)}
+    new = (change for change in changes if change.new and change.new.mode == GITLINK and change.path not in named)
+    return tuple(text(change.path) for change in new if not (change.old and change.old.mode == GITLINK))
 
 
 @lru_cache(maxsize=_KNOWN)
@@ -197,8 +203,6 @@ def _forbidden(change: Change, submission: PatchSubmission, links: Links) -> str
     if why := why_barred(name):
         return f"{name} is {why}"
     if change.new and _is_link(change) and (change.path, change.new) not in links:
-        if change.new.mode == GITLINK:
-            return f"{name} is a repository of its own; commit its files, name it in .gitmodules, or remove it"
         if change.old and change.old.mode == SYMLINK:
             return f"{name} is a symbolic link that leads out of the repository; point it to a place within"
         return f"{name} is a symbolic link; commit a file in its place"

@@ -63,10 +63,11 @@ class Refused:
 
 @dataclass(frozen=True)
 class NeedsApproval:
-    """A patch that waits for a human's approval."""
+    """A patch that waits for a human's approval. `unnamed` are those files that are submodules without an entry."""
 
     submission: PatchSubmission
     files: tuple[str, ...]
+    unnamed: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:

@@ -161,12 +161,16 @@ class Tree:
 
 @dataclass(frozen=True)
 class Applied:
-    """A patch, and what it changes in its base; `links` are the links that it makes and that a person may approve."""
+    """A patch, and what it changes in its base; `links` are the links that it makes and that a person may approve.
+
+    `unnamed` are the new submodules for which its .gitmodules has no entry.
+    """
 
     submission: PatchSubmission
     base: Tree
     changes: tuple[Change, ...]
     links: frozenset[tuple[bytes, Entry]] = frozenset()
+    unnamed: tuple[str, ...] = ()
 
     @cached_property
     def tree(self) -> str:

@@ -113,18 +113,23 @@ def _of_team(settings: Settings) -> Iterator[tuple[str, AgentSettings]]:
     """Yield the agents of the team, unless their program is not there, as that of a new team."""
     for name in settings.team.agents:
         table = settings.agents.get(name)
-        if table and table.command and ("/" in table.command[0] or shutil.which(table.command[0])):
+        program = table.command[0] if table and table.command else ""
+        if table and (table.kind == "chat" or "/" in program or (program and shutil.which(program))):
             yield name, table
 
 
 def _candidate(name: str, table: AgentSettings, home: Path | None, root: str | None) -> Candidate:
     """Look at an agent; its program is named by its full path if it lies in the checkout, which a trial does not have.
 
-    Raises UsageError for an agent that is no command.
+    Raises UsageError for an agent that is neither a command nor a chat model.
     """
+    if table.kind == "chat":
+        return Candidate(name, table, version=table.model or "")
     if not table.command:
         instead = "; `team jules status` shows whether its key works" if table.kind == "jules" else ""
-        raise UsageError(f"agent {name} is no command, so that there is nothing to try here{instead}")
+        raise UsageError(
+            f"agent {name} is neither a command nor a chat model, so that there is nothing to try here{instead}"
+        )
     state = agent_state(name, table, root)
     program, *words = table.command
     own = (home.parent / program) if home and "/" in program and not program.startswith("/") else None

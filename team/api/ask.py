@@ -17,7 +17,7 @@ from ...mail.kinds import ExitCode
 from ...mail.log.event import new_id
 from ...mail.open import team_home
 from ...personas.bundled import with_bundled
-from ...personas.roster import read_roster
+from ...personas.roster import own_roster
 from ...scheduler.dispatch.output import DispatchOutput, TaskResult
 from ...scheduler.errors import InvalidTasks, NotReady, SettingsError
 from ...scheduler.kinds import AskStep, TaskStatus
@@ -120,7 +120,7 @@ def plan_of(asking: Asking, *, listener: Listener = silent, interrupts: Interrup
 
     Raises NoPlan after the last try, AskInterrupted, NotReady.
     """
-    roster = with_bundled(read_roster((asking.how.home or team_home(create=True)) / "personas"))
+    roster = with_bundled(own_roster(asking.how.home or team_home(create=True)))
     people = [{"id": who.id, "description": who.description} for who in roster.personas if who.id not in _OWN]
     given: dict[str, Any] = {"request": _plain(asking.request), "personas": people}
     problems: Sequence[str] = ()

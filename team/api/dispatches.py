@@ -9,7 +9,7 @@ from typing import Any
 
 from ...mail.open import team_home
 from ...personas.bundled import with_bundled
-from ...personas.roster import read_roster
+from ...personas.roster import own_roster
 from ...scheduler.dispatch.output import DispatchOutput
 from ...scheduler.dispatch.preview import DispatchPreview
 from ...scheduler.errors import InvalidTasks
@@ -80,7 +80,7 @@ def read_tasks(text: bytes, config: Mapping[str, Any] | None = None, home: Path 
         config: Values that win over those of the file's `config`.
         home: The `.team` folder, whose personas can be given tasks beside the bundled ones.
     """
-    roster = with_bundled(read_roster((home or team_home(create=True)) / "personas"))
+    roster = with_bundled(own_roster(home or team_home(create=True)))
     tasks = read_input(text, [persona.id for persona in roster.personas])
     return _configured(tasks, config or {})
 

@@ -1,4 +1,4 @@
-"""The pre-commit hook: whether the staged files are claimed by others, and its installation."""
+"""Hooks: whether staged files are claimed by others, and the installation of git's and of agents'."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...mail.errors import NoTeam, UsageError
+from ...mail.open import open_mailbox, team_home
 from ...scheduler.claims.barring import guarded
 from ...scheduler.claims.claims import Claims
 from ...scheduler.claims.facts import Claim
-from ..work.hook import install as write
-from ..work.hook import staged
+from ..hooks import install as agents
+from ..hooks.agents import AGENTS
+from ..hooks.install import Place, State
+from ..work import hook as commits
+
+GIT = "git"
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,15 @@ class Guard:
 
 @dataclass(frozen=True)
 class Installed:
-    """The hook, and whether it is `new`."""
+    """The file of a hook, whether it was `changed`, and what its user has to know."""
 
     path: Path
-    new: bool
+    changed: bool
+    notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return both as a JSON object."""
-        return {"path": str(self.path), "new": self.new}
+        """Return all as a JSON object."""
+        return {"path": str(self.path), "changed": self.changed, "notes": [*self.notes]}
 
 
 def guard(claims: Claims | None, folder: Path, owner: str) -> Guard:
@@ -43,9 +50,56 @@ def guard(claims: Claims | None, folder: Path, owner: str) -> Guard:
 
     Without claims, because there is no team, nothing is. Raises UsageError outside of a repository.
     """
-    return Guard(tuple(guarded(claims.moment(), staged(folder), owner)) if claims else ())
+    return Guard(tuple(guarded(claims.moment(), commits.staged(folder), owner)) if claims else ())
 
 
-def install(folder: Path) -> Installed:
-    """Write the hook of the repository around a folder. Raises UsageError if there is another one."""
-    return Installed(*write(folder))
+def install(program: str, folder: Path, persona: str = "", *, for_user: bool = False) -> Installed:
+    """Write the hooks of git or of an agent for the checkout around a folder, or for the user's home.
+
+    Raises UsageError for a file that cannot be edited or a program that is not known, UnknownRecipient, CannotWrite.
+    """
+    if program == GIT:
+        path, new = commits.install(folder)
+        return Installed(path, new)
+    name = _checked(persona)
+    state, changed = agents.install(program, _place(folder, for_user=for_user), name)
+    notes = [AGENTS[program].note] if AGENTS[program].note and changed else []
+    if not name:
+        notes.append('it shows mail in sessions of a shell that has joined: eval "$(team join --persona NAME --shell)"')
+    return Installed(state.file, changed, tuple(notes))
+
+
+def uninstall(program: str, folder: Path, *, for_user: bool = False) -> Installed:
+    """Remove the hooks of git or of an agent. Raises as `install`."""
+    if program == GIT:
+        return Installed(*commits.uninstall(folder))
+    state, changed = agents.uninstall(program, _place(folder, for_user=for_user))
+    return Installed(state.file, changed)
+
+
+def states(folder: Path) -> list[State]:
+    """Say of each agent whether its hooks are installed: in the checkout around a folder, and in the user's home."""
+    places = [_place(folder, for_user=False), _place(folder, for_user=True)]
+    return [agents.state(agent, place) for agent in AGENTS for place in places]
+
+
+def _place(folder: Path, *, for_user: bool) -> Place:
+    top = folder
+    if not for_user:
+        try:
+            top = commits.top(folder)
+        except UsageError:
+            top = folder  # agents work outside of repositories, too
+    return Place(top, Path.home(), for_user)
+
+
+def _checked(persona: str) -> str:
+    """Return a persona that is on the team. Raises UnknownRecipient, and UsageError for one that cannot be told."""
+    if not persona:
+        return ""
+    try:
+        return open_mailbox(team_home()).directory.checked(persona)
+    except NoTeam:
+        raise UsageError(
+            f"there is no team here, so {persona} cannot be told to be on it; run it in the team"
+        ) from None

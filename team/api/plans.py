@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...personas.bundled import with_bundled
-from ...personas.roster import Roster, read_roster
+from ...personas.roster import Roster, own_roster
 from ...scheduler.claims.barring import all_barred
 from ...scheduler.claims.claims import Claims
 from ...scheduler.context import Context
@@ -44,7 +44,7 @@ def read_roadmap(data: bytes, name: str, home: Path | None = None) -> Roadmap:
         name: The name of the file in messages.
         home: The `.team` folder, whose personas can be given tasks beside the bundled ones; None for no team.
     """
-    own = read_roster(home / "personas") if home else Roster()
+    own = own_roster(home) if home else Roster()
     return read(data, name, [persona.id for persona in with_bundled(own).personas])
 
 

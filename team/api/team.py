@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +11,14 @@ from typing import Any
 
 from ...mail.directory import Subteam
 from ...mail.message import Message
+from ...mail.team_file import files_below
 from ...mail.text.nearest import suggestion
+from ...mail.text.units import counted
+from ...personas.agents.recipe import has_model
+from ...personas.foreign.sheet import FOLDERS, Note
 from ...personas.persona import Persona
 from ...personas.prompt import fault_of
-from ...personas.roster import read_roster
+from ...personas.roster import Roster
 from ...scheduler.context import Context
 from ...scheduler.kinds import LaunchReason
 from ...scheduler.limits.routing import Work
@@ -22,12 +26,13 @@ from ...scheduler.overview.leftovers import Leftover
 from ...scheduler.overview.tasks import StaleClaim
 from ...scheduler.routes import routing_of
 from ...scheduler.settings.reading import Loaded, read_settings
+from ...scheduler.settings.settings import Settings
 from ...scheduler.sprint.control import by_people_only
 from .. import templates as template_files
 from ..cleaning import Cleaning, Freed
 from ..init import Made, make_team
 from ..install import texts
-from ..open import open_for_dispatch
+from ..open import open_for_dispatch, recipe_of, roster_of
 from ..place import Orphan, orphans
 
 _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority")
@@ -37,12 +42,15 @@ _FIELDS = ("id", "name", "emoji", "description", "role", "scheduled", "priority"
 class Personas:
     """A team's roster, the agents that may play each persona of it, and the files that are not valid personas.
 
-    `teams` are those of `[teams]`, and `channels` has the members of each channel.
+    `notes` tell what became of the keys of other tools' files, and `unread` names the files, and folders, that are not
+    read. `teams` are those of `[teams]`, and `channels` has the members of each channel.
     """
 
     personas: tuple[Persona, ...]
     agents: Mapping[str, tuple[str, ...]]
     problems: tuple[str, ...]
+    notes: tuple[Note, ...]
+    unread: tuple[str, ...]
     teams: Mapping[str, Subteam]
     channels: Mapping[str, tuple[str, ...]]
 
@@ -50,6 +58,11 @@ class Personas:
         """Return the JSON object of `team personas --json`; `paths` is empty for every file, null for none."""
         return {
             "personas": [self._persona(persona) for persona in self.personas], "problems": [*self.problems],
+            "notes": [
+                {"file": str(each.source), "line": each.line, "key": each.key, "why": each.why, "lost": each.lost}
+                for each in self.notes
+            ],
+            "unread": [*self.unread],
             "teams": {name: each._asdict() | {"channel": each.channel or None} for name, each in self.teams.items()},
             "channels": {name: [*members] for name, members in self.channels.items()},
         }  # fmt: skip
@@ -68,7 +81,8 @@ class Cleaned:
 
     `orphans` are folders of workspaces whose team is gone. `freed` are runs whose end is on record now, `claims` those
     that are over, `leftovers` folders that nobody needs, `staying` the folders of old runs whose output is nowhere
-    else, and `troubles` what could not be done.
+    else, `refs` the sprints and dispatches whose refs nobody needs, as `refs/team/sprint-1`, and `troubles` what could
+    not be done.
     """
 
     orphans: tuple[Orphan, ...]
@@ -78,6 +92,7 @@ class Cleaned:
     staying: int = 0
     troubles: tuple[str, ...] = ()
     claims: tuple[StaleClaim, ...] = ()
+    refs: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -94,7 +109,7 @@ class Cleaned:
             "claims": [
                 {"what": each.what, "owner": each.owner, "token": each.token, "why": each.why} for each in self.claims
             ],
-            "troubles": [*self.troubles],
+            "refs": [*self.refs], "troubles": [*self.troubles],
         }  # fmt: skip
 
 
@@ -147,7 +162,8 @@ def config(home: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
 
 def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
     """Return the roster, with the problems of its files and agents. Raises SettingsError."""
-    roster, settings = read_roster(home / "personas"), read_settings(home, environ).settings
+    settings = read_settings(home, environ).settings
+    roster = roster_of(home, settings)
     names = [persona.id for persona in roster.personas]
     problems = [
         *roster.problems,
@@ -168,9 +184,38 @@ def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
     routing = routing_of(settings)
     works = (Work(persona.id, LaunchReason.BATCH, own=persona.agent) for persona in roster.personas)
     agents = {work.persona: routing.candidates(work)[1] for work in works}
+    notes = (*roster.notes, *_untold(roster, settings, agents))
     return Personas(
-        tuple(roster.personas), agents, tuple(problems), teams=settings.subteams, channels=settings.channel_members
-    )
+        tuple(roster.personas), agents, tuple(problems), notes, (*roster.unread, *_unnamed(home, settings)),
+        teams=settings.subteams, channels=settings.channel_members,
+    )  # fmt: skip
+
+
+def _untold(roster: Roster, settings: Settings, agents: Mapping[str, Sequence[str]]) -> Iterator[Note]:
+    """Yield a note for each persona whose first agent cannot be told its model."""
+    for persona in roster.personas:
+        name = agents[persona.id][0]
+        table = settings.agents.get(name)
+        if not persona.model or table is None or not table.command or any("{model}" in word for word in table.command):
+            continue
+        recipe = recipe_of(table)
+        if recipe is None or not has_model(recipe.preset, persona.model):
+            what = recipe.preset.title if recipe else f"the command of [agents.{name}]"
+            why = f"{persona.model} is no model that {what} can be told; {table.model or 'its own'} is used"
+            yield Note("model", 1, why, source=persona.source)
+
+
+def _unnamed(home: Path, settings: Settings) -> Iterator[str]:
+    """Name the folders of other tools with personas that no setting names."""
+    for folder in FOLDERS:
+        path = home.absolute().parent / folder
+        if path.is_dir() and not {*Path(folder).parents, Path(folder)} & {*map(Path, settings.team.personas)}:
+            count = len(files_below(path))
+            if count:
+                yield (
+                    f"{folder} has {counted(count, 'file')} that may be personas; they are read once [team] says "
+                    f'personas = ["{folder}"], and `team personas import {folder}` copies them'
+                )
 
 
 def templates(home: Path | None) -> Templates:
@@ -203,7 +248,8 @@ def clean(home: Path | None, *, keep: bool = False, older: timedelta | None = No
     Args:
         home: The team's folder, whose settings say where workspaces lie; without one, only the default place is seen.
         keep: Whether everything is only found.
-        older: Of what age the folders of runs are removed, and dispatches that were cut off given up; None leaves both.
+        older: Of what age the folders of runs, records of sessions and refs are removed, and dispatches that were cut
+            off given up; None leaves these.
     """
     root = read_settings(home, os.environ).settings.workspace.root if home else None
     if home:
@@ -220,4 +266,5 @@ def _cleaned(home: Path, *, keep: bool, older: timedelta | None) -> Cleaned:
     context, repository = open_for_dispatch(home)
     cleaning = Cleaning(context, repository, keep=keep, older=older)
     freed, claims, left = tuple(cleaning.free()), cleaning.claims(), tuple(cleaning.leftovers())
-    return Cleaned((), not keep, freed, left, cleaning.staying, tuple(cleaning.troubles), claims)
+    refs = cleaning.refs()
+    return Cleaned((), not keep, freed, left, cleaning.staying, tuple(cleaning.troubles), claims, refs)

@@ -84,7 +84,9 @@ def _print_more(console: Console) -> None:
 @tokens.command("create")
 def create(
     name: Name,
-    scope: Annotated[str, typer.Option("--scope", help="What it is for, with commas between: chat, commands, read.")],
+    scope: Annotated[
+        str, typer.Option("--scope", help="What it is for, with commas between: chat, commands, mail, read.")
+    ],
     sender: Annotated[
         str | None, typer.Option("--sender", help="In whose name it acts; by default the human's.")
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+_SHOW = ["hook", "show"]
 _LEADING = {"scheduler": {"tick", "sprint", "run"}, "team": {"console", "dispatch", "replay", "try", "worker"}}
 
 
@@ -17,6 +18,11 @@ def scheduler() -> None:
 
 def team() -> None:
     """Run the command `team`."""
+    if sys.argv[1:3] == _SHOW and "--help" not in sys.argv and "-h" not in sys.argv:
+        from ..hooks.show import main as show
+
+        show()
+        return
     _hide("team")
     from .team import main
 

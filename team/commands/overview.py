@@ -61,7 +61,9 @@ def clean(
     dry_run: option.DryRun = False,
     older: Annotated[
         str | None,
-        typer.Option("--older", help="Also folders of runs, and dispatches that were cut off, of this age: 30d."),
+        typer.Option(
+            "--older", help="Also folders of runs, sessions, refs, and dispatches that were cut off, of this age: 30d."
+        ),
     ] = None,
     as_json: option.Json = False,
 ) -> None:

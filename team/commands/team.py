@@ -16,11 +16,11 @@ from ...mail.commands import cli_options as mail_option
 from ...mail.commands import output
 from ...mail.errors import UsageError
 from ...mail.kinds import ExitCode
-from . import agents, ask, console, dispatch, overview, plan, trace
+from . import agents, ask, console, dispatch, mcp, overview, plan, trace
 from .common import options as option
-from .common.printing import note, say
-from .outside import cluster, jules, measures, notify
-from .work import claims, hook, sessions, worker
+from .common.printing import say
+from .outside import cluster, jules, measures, notify, personas
+from .work import claims, hook, join, sessions, worker
 
 
 class DemoTeam(StrEnum):
@@ -84,29 +84,6 @@ def config(
 
 
 @app.command()
-def personas(as_json: option.Json = False) -> None:
-    """List the roster: who plays whom, and who takes part; then teams and channels.
-
-    Files that are no personas are named, with exit code 1.
-    """
-    from ...mail import render
-    from ...mail.open import team_home
-    from ..api import team
-    from ..show import team as show
-
-    roster = team.personas(team_home())
-    if as_json:
-        render.document(roster.document())
-    else:
-        render.table(show.PERSONA_COLUMNS, show.personas(roster))
-        say(show.groups(roster))
-        for problem in roster.problems:
-            note("team", render.line(problem))
-    if roster.problems:
-        raise typer.Exit(ExitCode.FAILED)
-
-
-@app.command()
 def demo(
     folder: Annotated[Path | None, typer.Argument(help="An empty or new folder; by default a temporary one.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small team, only all at once; takes seconds.")] = False,
@@ -136,17 +113,19 @@ def demo(
         raise typer.Exit(ExitCode.NOT_CONVERGED)
 
 
-for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, hook, measures):
+for more in (overview, agents, dispatch, ask, trace, plan, claims, worker, join, mcp, measures):
     app.registered_commands += more.app.registered_commands
 app.registered_commands += sessions.commands.registered_commands
 app.add_typer(claims.tasks)
 app.add_typer(notify.app)
 app.add_typer(measures.export)
 app.add_typer(sessions.app)
+app.add_typer(hook.app)
 app.add_typer(jules.app)
 app.add_typer(console.app)
 app.add_typer(cluster.app)
 app.add_typer(cluster.log)
+app.add_typer(personas.app)
 
 
 def command() -> Any:

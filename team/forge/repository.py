@@ -92,6 +92,13 @@ class Repository:
             "body": body, "created_at": self.now(), "updated_at": self.now(),
         }  # fmt: skip
 
+    def add_comment(self, login: str, number: int, body: str) -> dict[str, Any]:
+        """Write a comment below an issue or a pull request."""
+        said = self.said(login, body) | {"number": number}
+        said["html_url"] = f"https://forge.example/{self.owner}/{self.name}/issues/{number}#{said['id']}"
+        self.comments[said["id"]] = said
+        return said
+
     def next_number(self) -> int:
         """Return the number of the next issue or pull request, which share them."""
         return max([0, *self.issues, *self.pulls]) + 1

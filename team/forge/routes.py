@@ -105,10 +105,7 @@ def _comments(repository: Repository, _: Asked, number: int) -> Result:
 
 def _comment(repository: Repository, asked: Asked, number: int) -> Result:
     _issue(repository, asked, number)
-    said = repository.said(asked.login, _required(asked, "body")) | {"number": number}
-    said["html_url"] = f"https://forge.example/{repository.owner}/{repository.name}/issues/{number}#{said['id']}"
-    repository.comments[said["id"]] = said
-    return CREATED, said
+    return CREATED, repository.add_comment(asked.login, number, _required(asked, "body"))
 
 
 def _change_comment(repository: Repository, asked: Asked, id: int) -> Result:

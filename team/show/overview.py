@@ -128,10 +128,13 @@ def cleaned(found: Cleaned) -> Iterator[str]:
         own = [each for each in found.leftovers if each.what == what]
         place = f", {own[0].path}" if len(own) == 1 else f" of its kind, the first {own[0].path}"
         size = bytes_text(sum(each.size for each in own))
-        yield f"{would}removed: {counted(len(own), 'folder')}, {size}: {what}{place}"
+        yield f"{would}removed: {counted(len(own), own[0].noun)}, {size}: {what}{place}"
     if found.staying:
         yield f"stays: {counted(found.staying, 'folder')} of old runs, whose output is nowhere else"
-    if found.freed or found.claims or found.orphans or found.leftovers:
+    if found.refs:
+        first = f", {found.refs[0]}" if len(found.refs) == 1 else f", the first of {found.refs[0]}"
+        yield f"{would}removed: {counted(len(found.refs), 'pair')} of refs, all of whose commits the base has{first}"
+    if found.freed or found.claims or found.orphans or found.leftovers or found.refs:
         yield f"{bytes_text(found.size)} in all"
     else:
         yield "nothing to clean up"

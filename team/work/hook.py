@@ -31,17 +31,35 @@ def install(folder: Path) -> tuple[Path, bool]:
 
     Raises UsageError if there is another hook, which is left as it is.
     """
-    hooks = folder / os.fsdecode(_git(folder, "rev-parse", "--git-path", "hooks")).strip()
-    path = hooks / "pre-commit"
-    text = _SCRIPT.format(command=Path(sys.executable).with_name("team"))
+    path, text = _hook(folder)
     if path.exists():
         if path.read_text(errors="replace") == text:
             return path, False
         raise UsageError(f"there is a hook {path} already; add the line `team hook || exit 1` to it")
-    hooks.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(0o755)
     return path, True
+
+
+def uninstall(folder: Path) -> tuple[Path, bool]:
+    """Remove the hook of the repository around a folder, if it is ours; return its path, and whether it was there."""
+    path, text = _hook(folder)
+    if not path.exists() or path.read_text(errors="replace") != text:
+        return path, False
+    path.unlink()
+    return path, True
+
+
+def top(folder: Path) -> Path:
+    """Return the top of the checkout around a folder. Raises UsageError outside of a repository."""
+    return Path(os.fsdecode(_git(folder, "rev-parse", "--show-toplevel").rstrip(b"\n")))
+
+
+def _hook(folder: Path) -> tuple[Path, str]:
+    """Return where the hook of a repository is, and what it says."""
+    hooks = folder / os.fsdecode(_git(folder, "rev-parse", "--git-path", "hooks")).strip()
+    return hooks / "pre-commit", _SCRIPT.format(command=Path(sys.executable).with_name("team"))
 
 
 def _git(folder: Path, *words: str) -> bytes:

@@ -258,6 +258,11 @@ def test_runs_work_in_some_folders_of_the_repository(project):
     new = [f"A\t{place}{name}.txt" for place in ("", "docs/") for name in NAMES]
     assert sorted(changed) == sorted(["D\tapi/v1/b.txt", "M\tweb/deep/d.txt", *new])
     assert project.git("show", "team/sprint-1:web/deep/d.txt") == "changed"
+    runs = {event["data"]["persona"]: event["run"] for event in project.events("run.started")}
+    told = {name: (project.team / "runs" / runs[name] / "prompt.md").read_text() for name in NAMES}
+    assert "files in the folders above them: `api`, `missing/folder`." in told["ann"]
+    assert "files in the folders above them: `web/deep`." in told["bob"]
+    assert "folders above them" not in told["cyd"]
 
 
 def test_a_sparse_run_in_a_partial_clone_fetches_what_it_needs(project):

@@ -321,6 +321,16 @@ def test_templates_of_other_teams_can_be_rendered():
     assert "# ✍️ scribe\ndemo\n" in written(persona=Persona("scribe", "Scribe", prompt, "✍️"))
 
 
+def test_a_prompt_names_the_folders_of_a_clone_that_does_not_hold_all():
+    """And how to come by the others; a clone of everything says nothing of it, and neither does an empty folder."""
+    said = written(situation=replace(HERE, sparse=("src/api", "docs")))
+    assert "Your clone holds these folders, and the files in the folders above them: `src/api`, `docs`." in said
+    assert "`git show HEAD:FILE` prints one" in said
+    assert f"ask `{HERE.human}` by mail" in said
+    assert "git show HEAD:FILE" not in written()
+    assert "git show HEAD:FILE" not in written(situation=replace(HERE, base="", sparse=("src/api",)))
+
+
 def test_the_prompt_names_the_timeout():
     """An agent that knows its time limit can leave its files in order."""
     timed = Situation(1, 1, "r", "b", "t", "you", (), "demo", timeout=1800)

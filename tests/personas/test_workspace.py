@@ -17,9 +17,12 @@ from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.capture.capture import Capture
 from team_mail.personas.capture.confined import _LIMITED
 from team_mail.personas.capture.trust import Trust
+from team_mail.personas.capture.user_settings import users_settings
 from team_mail.personas.errors import GitError, WorkspaceLost, WorkspaceStuck
 from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.workspace import Captured, Mirror
+
+from ..waiting import until_old
 
 WHO = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 MANY = 1_000
@@ -492,18 +495,22 @@ def spent():
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, WHO))
 
 
-def test_a_run_needs_five_git_processes(workspace, mirror, tmp_path, monkeypatch):
-    """Two read the user's settings, one checks out the clone and two capture it; the rest is a few small files."""
+@pytest.mark.parametrize(("changed", "most"), [(True, 3), (False, 2)])
+def test_a_run_needs_three_git_processes(workspace, mirror, tmp_path, monkeypatch, changed, most):
+    """One checks out the clone and two capture it, one if nothing has changed; the rest is a few small files."""
+    until_old(tmp_path / "project/.git/config")
+    users_settings(tmp_path / "project/.git")
     counted, real = tmp_path / "counted", shutil.which("git")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$@" >> {counted}\nexec {real} "$@"\n')
     (tmp_path / "bin/git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=os.pathsep)
     made = mirror.workspace("run-2", workspace.base)
-    (made.path / "new").touch()
-    assert made.capture().files == ("new",)
+    if changed:
+        (made.path / "new").touch()
+    assert made.capture().files == ("new",) * changed
     made.remove()
-    assert len(counted.read_text().splitlines()) == 5
+    assert len(counted.read_text().splitlines()) == most
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.storm)])

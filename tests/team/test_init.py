@@ -54,6 +54,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     silent = {key for key, origin in settings.origins.items() if origin.where == "default"}
     assert silent == {
         "sprint.cron",
+        "team.oracle",
         "workspace.root",
         "weaver.sign",
         "supervisor.max_rounds",
@@ -71,7 +72,8 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     } | {
         f"agents.shell.{key}"
         for key in (
-            "kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel", "budget",
+            "kind", "preset", "model", "args", "mcp", "env_file", "folder", "idle", "max_parallel", "budget",
+            "base_url", "context", "commands", "tools", "turns", "mode", "startup",
             "source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "url", "push",
         )
     }  # fmt: skip
@@ -85,7 +87,7 @@ def test_every_example_that_is_commented_out_is_valid(repository):
     (home / "team.toml").write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", text))
 
     settings = read_settings(home, {}).settings
-    assert settings.agents.keys() == {"shell", "recorded", "rehearsal", *(each.name for each in presets())}
+    assert settings.agents.keys() == {"shell", "local", "recorded", "rehearsal", *(each.name for each in presets())}
     assert settings.gates.keys() == {"tests", "coverage", "security"}
     assert settings.notify.keys() == {"phone", "ci", "script"}
     assert settings.github.repo == "octo/app"

@@ -391,7 +391,10 @@ def test_on_a_terminal_it_asks_and_no_answer_is_no(team):
         (["--all", "claude", "--yes"], "--all tries every agent in PATH; leave out claude, or --all"),
         (["script", "--timeout", "soon", "--yes"], "--timeout 'soon' must be a span of time"),
         (["script", "--timeout", "0", "--yes"], "--timeout 0 leaves no time for a run"),
-        (["recorded", "--yes"], "agent recorded is no command, so that there is nothing to try"),
+        (
+            ["recorded", "--yes"],
+            "agent recorded is neither a command nor a chat model, so that there is nothing to try",
+        ),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_starts(team, words, message):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -46,13 +46,57 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Narrow:
+    """How a command allows less than it does: `deny` are words that forbid it to write files.
+
+    Behind the word `allowed` stands a list of tools, of which `write` are those that write files, and `shell` runs any
+    command; `command` allows `{command}` alone.
+    """
+
+    deny: tuple[str, ...]
+    allowed: str = ""
+    write: tuple[str, ...] = ()
+    shell: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Acp:
+    """How an agent speaks the Agent Client Protocol: by a command of its own, or by an adapter, a package beside it.
+
+    `mode` is the one in which it asks before it acts, `in_sandbox` the one for our sandbox, and `model` the words that
+    choose a model, where it is not chosen in the session. `counts` says what the tokens are those of that it tells.
+    `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it. `error` is
+    how a message begins by which it says that its model failed.
+    """
+
+    command: tuple[str, ...]
+    mode: str = ""
+    in_sandbox: str = ""
+    model: tuple[str, ...] = ()
+    counts: Literal["turn", "session", "last"] = "session"
+    login: Mapping[str, str] = field(default_factory=dict[str, str])
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    env: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
+    error: str = ""
+    install: str = ""
+    package: str = ""
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True)
 class Preset:
     """One coding agent. `install` and `package` say where it comes from, and `not_run` why it was never tried.
 
-    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` and `{session}`
-    stand for what a user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its
-    output that tell what a run took. An item of `env` is the name of a variable, or `NAME if OTHER`. `home` is what it
-    needs of the home folder in a sandbox, and `in_sandbox` has the words of its command that are others there.
+    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` stands for what a
+    user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its output that tell
+    what a run took. `resume` are the words with which it goes on with a session, `sessions` where that is kept,
+    `not_resumed` why it cannot, and `cumulative` how it counts, see `Sessions`. An item of `env` is the name of a
+    variable, or `NAME if OTHER`. `home` is what it needs of the home folder in a sandbox, and `in_sandbox` has the
+    words of its command that are others there. `models` are globs of the models that
+    it has, in small letters, empty for any; `narrow` says how it is told to do less. `mcp` are the words that give it
+    the tools of `team mcp`, with `{team}` for that program; none if nobody has tried.
     """
 
     name: str
@@ -68,13 +112,20 @@ class Preset:
     last: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    not_resumed: str = ""
+    cumulative: bool = False
     litter: tuple[str, ...] = ()
     home: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
     money: str = ""
     in_sandbox: Mapping[str, str] = field(default_factory=dict[str, str])
+    models: tuple[str, ...] = ()
+    narrow: Narrow | None = None
+    mcp: tuple[str, ...] = ()
     seen: Seen | None = None
     not_run: str = ""
+    acp: Acp | None = None
 
     @property
     def program(self) -> str:
@@ -86,11 +137,30 @@ class Preset:
         """Whether it was seen to do every step."""
         return self.seen is not None and {*self.seen.steps} == {*STEPS}
 
-    def words(self, model: str | None = None, args: Sequence[str] = (), *, sandbox: bool = False) -> tuple[str, ...]:
-        """Return the whole command, with a model if one is named and more arguments."""
+    def words(
+        self,
+        model: str | None = None,
+        args: Sequence[str] = (),
+        *,
+        sandbox: bool = False,
+        command: Sequence[str] | None = None,
+    ) -> tuple[str, ...]:
+        """Return the whole command, with a model if one is named and more arguments; `command` are its first words."""
         chosen = (word.replace("{model}", model) for word in self.model) if model else ()
-        words = (*self.command, *chosen, *args, *self.last)
+        words = (*(self.command if command is None else command), *chosen, *args, *self.last)
         return tuple(self.in_sandbox.get(word, word) for word in words) if sandbox else words
+
+    def by_protocol(self) -> Preset | None:
+        """Return the preset of the same agent where it is spoken to by ACP, None if it does not speak that."""
+        if (acp := self.acp) is None:
+            return None
+        return replace(
+            self, command=acp.command, last=(), mcp=(), prompt="stdin", model=acp.model, in_sandbox={}, stream="json",
+            install=acp.install or self.install, package=acp.package or self.package, seen=acp.seen,
+            env=(*self.env, *acp.env), denied="see what its persona may change and run, which refused {tools}",
+            tokens=("usage",) if "tokens" in acp.tells else (), money="usd" if "money" in acp.tells else "",
+            not_run="" if acp.seen else "nobody has tried it over ACP",
+        )  # fmt: skip
 
 
 def presets() -> tuple[Preset, ...]:
@@ -111,8 +181,12 @@ def preset(name: str) -> Preset:
     if name not in names():
         raise KeyError(name)
     raw = tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
-    login, seen = Login(**_tuples(raw.pop("login"))), raw.pop("seen", None)
-    return Preset(name=name, login=login, seen=Seen(**_tuples(seen)) if seen else None, **_tuples(raw))
+    login, acp, seen = Login(**_tuples(raw.pop("login"))), raw.pop("acp", None), _seen(raw)
+    spoken, narrow = Acp(seen=_seen(acp), **_tuples(acp)) if acp else None, raw.pop("narrow", None)
+    return Preset(
+        name=name, login=login, seen=seen, acp=spoken, narrow=Narrow(**_tuples(narrow)) if narrow else None,
+        **_tuples(raw),
+    )  # fmt: skip
 
 
 def litter() -> tuple[str, ...]:
@@ -122,6 +196,12 @@ def litter() -> tuple[str, ...]:
 
 def _folder() -> Traversable:
     return files(__name__.rpartition(".")[0])
+
+
+def _seen(table: dict[str, Any]) -> Seen | None:
+    """Take out of a table what was seen."""
+    seen = table.pop("seen", None)
+    return Seen(**_tuples(seen)) if seen else None
 
 
 def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:

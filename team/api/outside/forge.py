@@ -9,7 +9,7 @@ from typing import Any
 from ....scheduler.context import Context
 from ....scheduler.forge.facts import read_forge
 from ....scheduler.forge.feedback import Heard, hear
-from ....scheduler.forge.github import open_github
+from ....scheduler.forge.github import Troubles, open_github
 from ....scheduler.forge.publish import PublishedSprint, speaking
 from ....scheduler.forge.publish import publish as publish_sprint
 from ....scheduler.forge.pulls import Taken
@@ -80,8 +80,10 @@ def take(context: Context, wanted: Wanted, sender: str) -> Taking:
     by_people_only("scheduler take", context.home)
     github = open_github(context)
     with speaking(context):
-        taken = tuple(take_wanted(context, github, wanted, sender))
-        return Taking(taken, tuple(answer(context, github)))
+        taken = tuple(take_wanted(context, github, wanted, sender, troubles := Troubles()))
+        done = Taking(taken, tuple(answer(context, github, troubles)))
+    troubles.end()
+    return done
 
 
 def look(context: Context) -> Iterator[str]:

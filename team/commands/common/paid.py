@@ -9,6 +9,7 @@ from ....mail.render import listed
 from ....mail.text.units import counted
 from ....personas.agents.presets.preset import presets
 from ....scheduler.context import Context
+from ....scheduler.settings.local import is_here
 from ....scheduler.sprint.plan import TickPlan
 from ....scheduler.state.reading import read_played
 
@@ -36,6 +37,8 @@ def _is_paid(context: Context, agent: str) -> bool:
     table = context.settings.agents.get(agent)
     if table and table.kind == "jules":  # whose sessions are limited by the day
         return True
+    if table and table.kind == "chat":
+        return not is_here(table.base_url or "")
     if table is None or table.command is None:
         return False
     programs = {each.program for each in presets()}

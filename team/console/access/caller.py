@@ -12,10 +12,11 @@ class Scope(StrEnum):
     READ = "read"
     CHAT = "chat"
     COMMANDS = "commands"
+    MAIL = "mail"  # of `team mcp` alone, in the name of its sender
     ACT = "act"
 
 
-OF_PROGRAMS = (Scope.CHAT, Scope.COMMANDS, Scope.READ)
+OF_PROGRAMS = (Scope.CHAT, Scope.COMMANDS, Scope.MAIL, Scope.READ)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from ....mail.errors import TeamMailError
 from ....mail.open import damage_of
+from ....mail.team_file import folders_of, roster_files
 from ....scheduler.context import Context
 from ..access.logins import Logins
 
@@ -101,8 +102,7 @@ class Console:
     @staticmethod
     def _changed(context: Context) -> tuple[int, ...]:
         """Return when the files that a context was made of were last changed."""
-        paths = [context.home / "team.toml", context.home / "personas"]
+        home = context.home
+        paths = [home / "team.toml", *roster_files(home, folders_of(home, context.settings.team.personas))]
         times = [path.stat().st_mtime_ns if path.exists() else 0 for path in paths]
-        folder = paths[1]
-        times += sorted(path.stat().st_mtime_ns for path in folder.glob("*.md")) if folder.is_dir() else []
         return tuple(times)

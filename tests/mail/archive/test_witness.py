@@ -286,3 +286,27 @@ def test_each_known_event_is_looked_for_in_its_own_file(repository):
     assert [each.event.seq for each in lost(repository.log, [Known(len(events) + 1, right[0].hash)])] == [
         len(events) + 1
     ]
+
+
+def test_in_a_shallow_repository_what_was_fetched_before_stops_nobody(tmp_path):
+    """Where the history is cut, commits of another team are under no remote branch; its own refs still tell."""
+    theirs = Repository(tmp_path / "theirs")
+    theirs.weave(theirs.append(30))
+    theirs.git("merge", "-q", "--ff-only", "team/sprint-1")
+    theirs.git("branch", "-d", "team/sprint-1")
+    ours = Repository(tmp_path / "ours")
+    ours.git("remote", "add", "origin", f"file://{theirs.folder}")
+    ours.git("fetch", "-q", "origin")
+    ours.git("reset", "-q", "--hard", "origin/main")
+    ours.append(2)
+    assert (ours.verify().returncode, ours.verify().stderr) == (0, b"")
+
+    theirs.git("commit", "-q", "--allow-empty", "-m", "More")
+    ours.git("fetch", "-q", "--depth=1", "origin")
+    done = ours.verify()
+    assert (done.returncode, done.stderr.count(b"git fetch --unshallow")) == (0, 1)
+
+    ours.weave(ours.append(30))
+    ours.keep()
+    shutil.rmtree(ours.home / "mail")
+    assert ours.verify().returncode == 5

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
 from team_mail.personas.capture.trust import attributes_below
+from team_mail.personas.capture.user_settings import users_settings
 from team_mail.personas.errors import FilterFailed
 from team_mail.personas.workspace import Mirror, Workspace
+
+from ...waiting import until_old
 
 WHO = {f"GIT_{who}_{what}": "bob@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 CRYPT = '[filter "crypt"]\n\tclean = sed s/key/CIPHER/\n\tsmudge = sed s/CIPHER/key/\n\trequired = true\n'
@@ -219,3 +223,62 @@ def test_attributes_of_folders_mean_the_same_at_the_top(tmp_path):
         answers.append(subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True).stdout)
     assert answers[0] == answers[1]
     assert "d/e [x]/a.bin: one: again" in answers[1]
+
+
+class Asked:
+    """Counts how often git itself is asked for the settings: a `git` first in PATH that adds to a file."""
+
+    def __init__(self, folder, monkeypatch) -> None:
+        self.file = folder / "asked"
+        (folder / "bin").mkdir()
+        script = folder / "bin" / "git"
+        script.write_text(f'#!/bin/sh\n[ "$1" != config ] || echo >> "{self.file}"\nexec {shutil.which("git")} "$@"\n')
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+
+    def __len__(self) -> int:
+        return len(self.file.read_text()) if self.file.exists() else 0
+
+
+def test_settings_are_read_again_once_any_file_of_them_has_changed(user, tmp_path, monkeypatch):
+    """The user's, the repository's, one that is included, and one that only would be; and at no other time."""
+    asked, source = Asked(tmp_path, monkeypatch), user.folder / ".git"
+    included, missing = tmp_path / "included", tmp_path / "missing"
+    included.write_text("[core]\n\teol = crlf\n")
+    user.settings.write_text(f"[include]\n\tpath = {included}\n\tpath = missing\n")
+    until_old(included, user.settings, source / "config")
+
+    assert dict(users_settings(source))["core.eol"] == "crlf"
+    assert users_settings(source) is users_settings(source)
+    assert len(asked) == 1
+
+    missing.write_text("[user]\n\tname = Ben\n")
+    assert dict(users_settings(source))["user.name"] == "Ben"
+    included.write_text("[core]\n\teol = lf\n\n")
+    assert dict(users_settings(source))["core.eol"] == "lf"
+    with (source / "config").open("a") as config:
+        config.write("[core]\n\tautocrlf = input\n")
+    assert dict(users_settings(source))["core.autocrlf"] == "input"
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    assert "core.eol" not in dict(users_settings(source))
+    assert len(asked) == 5
+
+
+def test_settings_of_files_that_have_just_changed_are_not_remembered(user, tmp_path, monkeypatch):
+    """A second change of the same length may have the same time."""
+    asked = Asked(tmp_path, monkeypatch)
+    for name in ("Ann", "Ben", "Cat"):
+        user.settings.write_text(f"[user]\n\tname = {name}\n")
+        assert dict(users_settings(user.folder / ".git"))["user.name"] == name
+    assert len(asked) == 3
+
+
+def test_settings_that_depend_on_the_branch_are_read_each_time(user, tmp_path, monkeypatch):
+    """What is checked out changes no file of the settings."""
+    (tmp_path / "on-main").write_text("[user]\n\tname = Ann\n")
+    user.settings.write_text(f'[includeIf "onbranch:main"]\n\tpath = {tmp_path / "on-main"}\n')
+    until_old(user.settings, tmp_path / "on-main", user.folder / ".git/config")
+
+    assert dict(users_settings(user.folder / ".git"))["user.name"] == "Ann"
+    user.git("symbolic-ref", "HEAD", "refs/heads/other")
+    assert dict(users_settings(user.folder / ".git")).get("user.name") != "Ann"

@@ -6,14 +6,19 @@ import signal
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
+from team_mail.mail.ancestors import part_of
 from team_mail.personas.errors import RunCut, RunLeft
+from team_mail.personas.keeping.words import ROOM
 from team_mail.personas.running import process as module
 from team_mail.personas.running.mail_process import MailProcess
 from team_mail.personas.running.process import is_going, rejoin
 from team_mail.personas.running.warden_process import leased
+
+from ...waiting import until_there
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process may leave its group")
 PR_GET_CHILD_SUBREAPER = 37
@@ -55,6 +60,42 @@ def test_runs_share_a_warden_that_ends_with_the_last(job, shell):
     assert not psutil.pid_exists(seen[0])
     print(f"warden: {size / 1e6:.1f} MB")
     assert size < 12_000_000
+
+
+@pytest.mark.parametrize("depth", [1, 12])
+def test_a_keeper_has_words_of_its_own_whether_or_not_they_find_room(job, shell, depth):
+    """Everybody reads its run, home and workspace there, be they longer than what the warden keeps for them."""
+    this = replace(job(), home=Path("/" + "/".join(["h" * 200] * depth)))
+    assert (
+        shell("cat /proc/$PPID/cmdline > words; tr '\\0' ' ' < /proc/$PPID/environ > variables").play(this).status
+        == "ok"
+    )
+
+    words = (this.workspace / "words").read_text().rstrip("\0").split("\0")
+    assert (len(str(this.home)) > ROOM) == (depth == 12)
+    assert part_of(words) == ["keeper", this.run, str(this.home), str(this.workspace)]
+    assert words[0] == sys.executable
+    assert "TEAM_" not in (this.workspace / "variables").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into a keeper")
+def test_a_keeper_has_nothing_open_of_another_run(job, shell):
+    """Its own pipes and lock, and the warden's lifeline to read: who is killed is noticed by the others."""
+    one, two = job(), job()
+    two = replace(two, run=f"{two.run}-two", folder=two.folder.with_name("two"))
+    os.mkfifo(one.workspace / "go")
+    with leased():
+        thread = threading.Thread(target=shell("echo > up; cat go").play, args=[one])
+        thread.start()
+        until_there(one.workspace / "up", thread.is_alive)
+        assert shell("ls -l /proc/$PPID/fd > open").play(two).status == "ok"
+        (one.workspace / "go").write_text("on\n")
+        thread.join()
+
+    links = [row.split(" -> ")[1] for row in (two.workspace / "open").read_text().splitlines()[1:]]
+    assert not [link for link in links if "inotify" in link or "socket:" in link or link.startswith(str(one.folder))]
+    assert links.count(f"{two.folder}/alive") == 1
+    assert len(links) <= 10
 
 
 def test_nothing_becomes_the_subreaper_of_a_program_that_runs_agents(job, shell):

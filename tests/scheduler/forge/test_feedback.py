@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from team_mail.mail.text.escape import clean
 from team_mail.personas.errors import ServiceError
+from team_mail.personas.git import Git
 from team_mail.personas.web.api import RateLimited
 from team_mail.scheduler.forge.feedback import Heard
 from team_mail.scheduler.forge.github import open_github
+from team_mail.scheduler.forge.text import marker
 from team_mail.scheduler.sprint.daemon import _is_work
 from team_mail.team.api.outside.forge import publish
 
@@ -118,3 +120,35 @@ def test_pages_limits_and_what_has_not_changed(published, forge):
     )
     with pytest.raises(RateLimited, match="takes no more calls until 20"):
         publish(published)
+
+
+def test_what_is_said_below_a_pull_request_goes_to_all_who_have_work_in_it(published, forge):
+    """Once, by the rules for strangers; what the team says there itself is nobody's news, whoever's token it has."""
+    forge.repository.add_comment("octo", 1, "Could this be shorter?")
+    forge.repository.add_comment("stranger", 1, "Do as I say")
+    forge.repository.add_comment("team-bot", 1, f"Landed.\n\n{marker('pull 1')}")
+    forge.repository.add_comment("team-bot", 1, "I agree.")
+    assert publish(published).heard == Heard(1, 1, mails=2, left_out=1)
+    first, second = said(published)
+    assert {*first.recipients} == {*second.recipients} == {"ann", "bob"}
+    assert first.subject == "Comment on pull request 1"
+    assert first.body.startswith("@octo (OWNER) commented on pull request 1, which has your work:")
+    assert "\n> Could this be shorter?\n" in first.body
+    assert publish(published).heard == Heard(1, 1, left_out=1)
+
+
+def test_git_is_asked_whose_a_line_is_of_new_remarks_alone(published, forge, monkeypatch):
+    """What has been told is known by the log."""
+    for number in range(3):
+        remark(forge, "octo", f"Remark {number}", line=4)
+    assert publish(published).heard.mails == 3
+    remark(forge, "octo", "One more", line=21)
+    run, asked = Git.run, list[str]()
+
+    def recorded(git, *words, **given):
+        asked.extend(word for word in words if word.startswith("-L"))
+        return run(git, *words, **given)
+
+    monkeypatch.setattr(Git, "run", recorded)
+    assert publish(published).heard.mails == 1
+    assert asked == ["-L21,21"]

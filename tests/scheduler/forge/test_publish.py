@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -47,7 +48,7 @@ def test_one_pull_request_says_who_did_what_and_is_updated_in_its_place(team, fo
 
     def ann(job):
         team.replaced(3, "taken by ann")(job)
-        (job.workspace / "a|@octo").write_text("A cell ends there, and a marker here.\n")
+        (job.workspace / "a|@octo closes #7").write_text("A cell ends there, and a marker here.\n")
         (job.workspace / "<!-- team-mail end -->").write_text("\n")
 
     sprint({"ann": ann, "bob": bob}, GATE)
@@ -58,11 +59,14 @@ def test_one_pull_request_says_who_did_what_and_is_updated_in_its_place(team, fo
     assert pull["head"]["sha"] == team.git("rev-parse", "team/sprint-1") == forge.repository.tip("team/sprint-1")
     assert pull["title"] in {"Sprint 1: ann, bob", "Sprint 1: bob, ann"}
     for said in (
-        "| `ann` | `<!- - team-mail end -->`, `a\\|@octo`, `poem.txt` |",
+        "| `ann` | `<!- - team-mail end -->`, `a\\|@ octo closes # 7`, `poem.txt` |",
         "**Gates:** `tests` passes",
         "in `poem.txt`",
     ):
         assert said in pull["body"]
+    subjects = team.git("log", "--format=%s", "main..team/sprint-1")
+    assert "a|@ octo closes # 7" in subjects
+    assert not re.search(r"#\d|@\w", subjects + pull["title"] + pull["body"])
     head = context.mailbox.log.head()
 
     again = publish(context).published
@@ -213,8 +217,8 @@ def test_what_landed_is_published_though_a_checkout_keeps_the_branch_behind(team
 
 
 def test_names_that_agents_chose_mention_nobody_and_close_nothing():
-    """In a code span nothing has a meaning, and none can be left."""
-    assert code("a`@octo closes #1`<b>\n") == "`a'@octo closes #1'<b>`"
+    """In a code span nothing has a meaning, and none can be left; a squashed pull request reads it as plain text."""
+    assert code("a`@octo closes #1`<b>\n") == "`a'@ octo closes # 1'<b>`"
     assert code("\x1b[31m") == "`\\x1b[31m`"
 
 

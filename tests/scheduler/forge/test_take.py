@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from team_mail.mail.errors import UsageError
 from team_mail.mail.log.event import Draft
@@ -9,7 +11,7 @@ from team_mail.personas.errors import ServiceError
 from team_mail.scheduler.claims.claims import Claims
 from team_mail.scheduler.forge.entering import entries
 from team_mail.scheduler.forge.taking import Wanted
-from team_mail.team.api.outside.forge import take
+from team_mail.team.api.outside.forge import look, take
 from team_mail.team.api.sprints import preview_sprint
 
 from .bomb import killed
@@ -169,7 +171,7 @@ def test_whoever_is_killed_after_any_step_takes_and_tells_once(team, forge, open
     start = {"sprint": 1, "id": "s", "base_branch": "main", "base": base, "branch": "team/sprint-1"}
     start |= {"mode": "parallel", "rule": "always", "reason": "asked for", "rolling": True, "personas": ["ann"]}
     context.append([Draft("sprint.started", "scheduler", data=start)])
-    cut = entries(context, context.state(whole=False))[:2]
+    cut = entries(context, context.state(whole=False), set())[:2]
     context.append(cut)
     assert [draft.kind for draft in cut] == ["run.started", "patch.captured"]
     done = team.sprint({}, forge.settings("../token"))
@@ -193,3 +195,48 @@ def test_what_is_gone_or_locked_holds_up_nothing_else(forge, opened, fork):
     assert [each[:3] for each in done] == [("issue", 3, "taken"), ("issue", 4, "taken"), ("pull request", 1, "refused")]
     assert answered == [4]
     assert taken(context)[1] == []
+
+
+def spoilt(team, folder):
+    """Commit a tree that git does not believe from others: it has an entry `.git`."""
+    tree = folder / "tree"
+    tree.write_bytes(b"40000 .git\0" + bytes.fromhex(team.git("-C", str(folder), "rev-parse", "HEAD^{tree}")))
+    words = ("-C", str(folder), "hash-object", "-t", "tree", "-w", "--literally", str(tree))
+    return folder, team.git("-C", str(folder), "commit-tree", "-p", "HEAD", "-m", "x", team.git(*words))
+
+
+def test_one_that_git_does_not_believe_holds_up_no_other(team, forge, opened, fork):
+    """It is refused in git's own words, and the human told once; those after it are taken, and all are answered."""
+    forge.repository.pulls_from(*spoilt(team, fork(3, "by mallory")[0]), login="octo")
+    forge.repository.pulls_from(*fork(9, "by octo"), login="octo")
+    for number in (1, 2):
+        forge.repository.pulls[number]["labels"] = [{"name": "team"}]
+    context = opened('labels = ["team"]\n')
+    assert [*look(context)] == ["pull request 2 taken"]
+    head = context.mailbox.log.head()
+    assert [*look(context)] == []
+    assert context.mailbox.log.head() == head
+    (mail,) = [each for each in context.mailbox.log.read() if each.kind == "mail.sent"]
+    assert (mail.recipients, mail.subject) == (("you",), "pull request 1 is not taken")
+    assert "hasDotgit" in mail.body
+
+
+def test_one_that_git_cannot_read_any_more_holds_up_no_sprint(team, forge, opened, fork):
+    """Its objects were lost after it was taken: the others land, the human has mail, and taken again it lands."""
+    forge.repository.pulls_from(*fork(3, "by octo"), login="octo")
+    context = opened()
+    taken(context, pulls=[1])
+    objects = team.folder / ".git" / "objects"
+    for pack in [*objects.glob("pack/*.pack")]:
+        moved = pack.rename(objects / pack.name)
+        subprocess.run(["git", "unpack-objects", "-q"], input=moved.read_bytes(), cwd=team.folder, check=True)
+    tree = team.git("rev-parse", "refs/pull/1/head^{tree}")
+    lost = objects / tree[:2] / tree[2:]
+    kept = lost.read_bytes()
+    lost.unlink()
+    done = team.sprint({"ann": team.replaced(20, "by ann")}, forge.settings("../token"))
+    assert done.landed == ("ann",)
+    (mail,) = [each for each in context.mailbox.log.read() if each.kind == "mail.sent" and "cannot" in each.subject]
+    assert (mail.recipients, mail.subject) == (("you",), "pull request 1 cannot be woven")
+    lost.write_bytes(kept)
+    assert team.sprint({}, forge.settings("../token")).landed == ("pr-1",)

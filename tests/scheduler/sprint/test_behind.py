@@ -7,6 +7,8 @@ import shutil
 import pytest
 from team_mail.mail.archive.witness import known_to_git, lost
 from team_mail.scheduler.errors import LogBehind
+from team_mail.scheduler.kinds import NeedKind
+from team_mail.scheduler.overview.overview import overview
 from team_mail.team.dispatcher import ParallelDispatcher
 
 from ...conftest import run_batch
@@ -50,6 +52,9 @@ def test_a_log_put_back_stops_the_leader_and_what_is_accepted_lands_once(team, d
     shutil.rmtree(mail)
     before.replace(mail)
     kinds = team.kinds()
+    (need, *_) = overview(team.context(), team.context().clock.now()).needs
+    assert (need.kind, need.command, need.urgent) == (NeedKind.LOG, "team-mail verify", True)
+    assert "on a branch, and the log ends before it landed" in need.text
     with pytest.raises(LogBehind, match="on a branch, and the log ends before it landed"):
         team.sprint(SCRIPTS)
     with pytest.raises(LogBehind, match="repair --accept-loss"):
@@ -57,6 +62,7 @@ def test_a_log_put_back_stops_the_leader_and_what_is_accepted_lands_once(team, d
     assert team.kinds() == kinds
     log = team.context().mailbox.log
     log.repair([each.event[:2] for each in lost(log, known_to_git(team.home))])
+    assert not [need for need in overview(team.context(), team.context().clock.now()).needs if need.kind == "log"]
     assert team.sprint(SCRIPTS).outcome == "converged"
     runs = team.git("log", "--all", "--format=%(trailers:key=Team-Mail-Run,valueonly)").split()
     assert len(runs) == len({*runs}) == 2

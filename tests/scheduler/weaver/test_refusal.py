@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from team_mail.mail.text.globs import matches
+from team_mail.scheduler.landing.mails import about_held
 from team_mail.scheduler.weaver.patch import WeaveLimits
 from team_mail.scheduler.weaver.refusal import SENSITIVE, refused_unread, why_sensitive
 from team_mail.scheduler.weaver.weave import weave
@@ -116,13 +117,22 @@ def test_a_write_through_a_link_is_refused(project):
     assert verdict(project, both).startswith("refused: ")
 
 
-def test_submodules_are_refused(project):
-    """A commit of another repository is nothing that a patch can bring, unless .gitmodules says where that is."""
-    link = ("160000", "1" * 40)
-    assert "a repository of its own" in verdict(project, {"vendor": link})
-    modules = '[submodule "lib"]\n\tpath = %s\n\turl = ../lib\n'
-    assert "a repository of its own" in verdict(project, {"vendor": link, ".gitmodules": modules % "lib"})
-    assert verdict(project, {"vendor": link, ".gitmodules": modules % "vendor"}) == "held: .gitmodules, vendor"
+MODULES = '[submodule "lib"]\n\tpath = %s\n\turl = ../lib\n'
+
+
+@pytest.mark.parametrize(
+    ("modules", "held", "unnamed"),
+    [("", "vendor", ("vendor",)), ("lib", ".gitmodules, vendor", ("vendor",)), ("vendor", ".gitmodules, vendor", ())],
+)
+def test_a_new_submodule_waits_for_approval_whether_gitmodules_names_it_or_not(project, modules, held, unnamed):
+    """Only a person knows whether it is meant, or a repository that an agent made; what .gitmodules lacks is told."""
+    files = {"vendor": ("160000", "1" * 40)} | ({".gitmodules": MODULES % modules} if modules else {})
+    assert verdict(project, files) == f"held: {held}"
+    asked = weave(project.git, project.base, [project.submission("ann", files)]).held[0]
+    assert asked.unnamed == unnamed
+    assert ("none of its files" in about_held(asked)[1]) == bool(unnamed)
+    approved = weave(project.git, project.base, [project.submission("ann", files, approved=True)])
+    assert project.git.line("rev-parse", f"{approved.tip}:vendor") == "1" * 40
 
 
 def test_a_persona_without_paths_changes_nothing(project):

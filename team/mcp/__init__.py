@@ -1,0 +1,1 @@
+"""The team's mail for agents that speak MCP: four tools and two resources, over stdio or HTTP on loopback."""

@@ -1,0 +1,188 @@
+"""Blocks of models without tool calls: in all the dresses that models give them, and what becomes of them in a run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from team_mail.personas.chat.blocks import blocks
+from team_mail.personas.chat.edits import changed_lines
+from team_mail.personas.chat.orders import ChatError
+from team_mail.personas.chat.place import Refused
+
+from ...chat_model import refuses, says
+from ...samples import examples
+
+CHANGE = "<<<<<<< SEARCH\nold\n=======\nnew\n>>>>>>> REPLACE"
+EDIT = ("edit_lines", {"path": "src/a.py", "old": "old\n", "new": "new\n"})
+
+
+def read(text: str) -> list[tuple[str, dict]]:
+    return [(call.name, json.loads(call.arguments)) for call in blocks(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"src/a.py\n{CHANGE}",
+        f"I change it.\n\nsrc/a.py\n```python\n{CHANGE}\n```\nDone.",
+        f"```python\nsrc/a.py\n{CHANGE}\n```",
+        f"```python src/a.py\n{CHANGE}\n```",
+        f"**src/a.py**\n\n```\n{CHANGE}\n```",
+        f"### `src/a.py`:\n~~~\n{CHANGE}\n~~~",
+        f"File: src/a.py\n{CHANGE}",
+        CHANGE.replace("SEARCH", "SEARCH src/a.py"),
+        f"src/a.py\n{CHANGE}".replace("<<<<<<<", "<<<<<").replace(">>>>>>>", ">>>>>"),
+        f"src/a.py\n{CHANGE}".replace("\n", "\r\n"),
+    ],
+)
+def test_a_change_in_any_dress(text):
+    assert read(text) == [EDIT]
+
+
+def test_several_changes_of_several_files_in_their_order():
+    text = f"src/a.py\n```\n{CHANGE}\n\n{CHANGE}\n```\nand\nsrc/b.py\n{CHANGE}"
+    assert [arguments["path"] for _, arguments in read(text)] == ["src/a.py", "src/a.py", "src/b.py"]
+
+
+def test_a_new_file_and_a_deletion():
+    new = "new.txt\n<<<<<<< SEARCH\n=======\n```\ntext\n```\n>>>>>>> REPLACE"
+    assert read(new) == [("new_file", {"path": "new.txt", "content": "```\ntext\n```\n"})]
+    gone = "a.txt\n<<<<<<< SEARCH\nold\n=======\n>>>>>>> REPLACE"
+    assert read(gone) == [("edit_lines", {"path": "a.txt", "old": "old\n", "new": ""})]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a.py\n<<<<<<< SEARCH\nold\n=======\nnew\n", "the block of a.py has no ======= or no >>>>>>> REPLACE"),
+        (f"I will now change it as follows here.\n{CHANGE}", "no path stands before a block"),
+        ("```ask\nplease read all\n```", "'please read all' is nothing that can be asked for"),
+    ],
+)
+def test_what_cannot_be_read_is_told(text, why):
+    ((name, arguments),) = read(text)
+    assert name == "block"
+    assert why in arguments["why"]
+
+
+def test_requests_and_mail():
+    text = """\
+```ask
+list
+list src
+read `a.py`
+search def +x
+run npm test
+inbox
+mail 12
+```
+and
+````mail
+to: bob, amy
+subject: The list
+
+Text:
+```
+code
+```
+````
+```mail
+reply_to: 12
+
+Yes.
+```"""
+    assert read(text) == [
+        ("list_files", {"path": ""}), ("list_files", {"path": "src"}), ("read_file", {"path": "a.py"}),
+        ("search", {"pattern": "def +x"}), ("run", {"command": "npm test"}), ("read_mail", {}),
+        ("read_mail", {"number": 12}),
+        ("send_mail", {"body": "Text:\n```\ncode\n```", "to": "bob, amy", "subject": "The list"}),
+        ("send_mail", {"body": "Yes.", "reply_to": "12"}),
+    ]  # fmt: skip
+
+
+def test_calls_that_a_model_writes_as_text_are_calls():
+    text = '<tool_call>\n{"name": "read_file", "arguments": {"path": "a.py"}}\n</tool_call>'
+    assert read(text) == [("read_file", {"path": "a.py"})]
+    assert read("<tool_call>{no json}</tool_call>") == []
+
+
+def test_words_about_blocks_are_none():
+    assert read("Use `<<<<<<< SEARCH` lines.\n\n```python\nx = 1\n```\n1 < 2 ======= 3") == []
+
+
+SIGNS = "<<<<<<< SEARCH|=======|>>>>>>> REPLACE|```|```ask|```mail|a.py|read a.py|to: bob||x"
+LINES = st.lists(st.sampled_from(SIGNS.split("|")), max_size=14)
+
+
+@given(LINES)
+@settings(max_examples=examples(200))
+def test_any_mixture_of_lines_is_read(lines):
+    """Each call has arguments that a tool takes, and reading comes to an end."""
+    assert all(isinstance(arguments, dict) for _, arguments in read("\n".join(lines)))
+
+
+@given(
+    st.lists(st.sampled_from("abc"), max_size=8), st.lists(st.sampled_from("abc"), min_size=1, max_size=3),
+    st.lists(st.sampled_from("xy"), max_size=3), st.sampled_from(["\n", "\r\n"]), st.booleans(),
+)  # fmt: skip
+@settings(max_examples=examples(300))
+def test_whole_lines_are_replaced_where_they_stand_once(rows, old, new, end, ended):
+    """Whatever the line ends are, and whether the last line has one."""
+    text = end.join(rows) + (end if ended and rows else "")
+    places = [at for at in range(len(rows)) if rows[at : at + len(old)] == old]
+    parts = ["".join(f"{row}\n" for row in part) for part in (old, new)]
+    if len(places) != 1:
+        with pytest.raises(Refused):
+            changed_lines(text, *parts, "a.txt")
+        return
+    at = places[0]
+    left = [*rows[:at], *new, *rows[at + len(old) :]]
+    got = changed_lines(text, *parts, "a.txt")
+    assert got.splitlines() == left
+    assert end not in text or not {*"\r\n"} & {*got.replace(end, "")}
+
+
+# -- in a conversation
+
+
+def test_a_model_without_tools_works_in_blocks(talk):
+    """It is told of the files, gets what it asks for, mends what did not fit, and ends by words alone."""
+    wrong = "src/a.py\n<<<<<<< SEARCH\n  return 1\n=======\n    return 11\n>>>>>>> REPLACE"
+    right = wrong.replace("\n  return 1\n", "\n    return 1\n")
+    said = talk.hold(
+        refuses(400, "registry.ollama.ai/library/gemma does not support tools"),
+        says("```ask\nread src/a.py\n```"), says(f"<think>hm {wrong}</think>{wrong}"),
+        says(f"{right}\n\nnew/b.txt\n<<<<<<< SEARCH\n=======\nb\n>>>>>>> REPLACE"), says("I changed it."),
+    )  # fmt: skip
+    assert said == "I changed it."
+    assert "tools" not in talk.model.requests[1]
+    assert "src/a.py" in talk.model.sent(1)[1]
+    assert "read_file src/a.py:      1\tdef one" in talk.model.sent(2)[-1]
+    assert "FAILED: that text does not stand in src/a.py. The nearest is from line 2" in talk.model.sent(3)[-1]
+    assert "    return 11\n" in (talk.workspace / "src" / "a.py").read_text()
+    assert (talk.workspace / "new" / "b.txt").read_text() == "b\n"
+    assert [each.tool for each in talk.transcript.calls] == ["read_file", "edit_lines", "edit_lines", "new_file"]
+
+
+def test_blocks_are_chosen_or_ruled_out_by_the_settings(talk):
+    assert talk.hold(says("done"), tools="blocks") == "done"
+    assert "tools" not in talk.model.requests[0]
+    assert "run COMMAND" not in talk.model.sent()[0]
+    talk.hold(says("done"), tools="blocks", commands=("make *", "npm test"))
+    assert "Allowed are: make *, npm test" in talk.model.sent()[0]
+    with pytest.raises(ChatError, match='set tools = "blocks"'):
+        talk.hold(refuses(400, "this model does not support tools"), tools="calls")
+    assert talk.hold(says(f"a.txt\n{CHANGE}"), tools="calls").startswith("a.txt")
+
+
+def test_a_model_that_is_offered_tools_and_answers_in_blocks_is_understood(talk):
+    talk.hold(says("notes.txt\n<<<<<<< SEARCH\nfirst\n=======\n1\n>>>>>>> REPLACE"), says("done"))
+    assert (talk.workspace / "notes.txt").read_text() == "1\nlast without an end"
+
+
+def test_a_file_that_is_there_is_not_made_anew(talk):
+    talk.hold(says("notes.txt\n<<<<<<< SEARCH\n=======\nx\n>>>>>>> REPLACE"), says("done"), tools="blocks")
+    assert "notes.txt is there already" in talk.model.sent()[-1]
