@@ -116,9 +116,8 @@ def test_a_dispatch_runs_and_a_second_host_is_refused(dispatching, tmp_path):
     assert (result.returncode, json.loads(result.stdout)["status"]) == (0, "success")
     second = tmp_path / "second"
     dispatching.git("clone", "--quiet", str(dispatching.folder), str(second))
-    refused_there = run_command(
-        "team", "dispatch", file, "--agent", "scripted", "-q", cwd=second, env=test_dispatch.CLEAN, timeout=60
-    )
+    words = ("dispatch", str(dispatching.folder / file), "--agent", "scripted", "-q")
+    refused_there = run_command("team", *words, cwd=second, env=test_dispatch.CLEAN, timeout=60)
     assert refused_there.returncode == 1
     assert b"this team is led from" in refused_there.stderr
     assert str(dispatching.folder).encode() in refused_there.stderr
