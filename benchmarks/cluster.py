@@ -103,7 +103,8 @@ def appends(folder: Path, schema: Callable[[], Server], bench: Bench, rounds: in
 
     def remote(place: Path) -> Callable[[], object]:
         log = PostgresLog(place / str(os.getpid()) / "mail", Server(address))
-        log.append([LETTER])  # a writer that is connected; the first call is that of the cold commands below
+        for _ in range(30):  # a writer at work: the server has made its plans; the first call is in the commands below
+            log.append([LETTER])
         return lambda: log.append([LETTER])
 
     for writers, target in TARGETS.items():

@@ -77,7 +77,9 @@ class PostgresLog(EventLog):
         """
         if not drafts:
             return []
-        check_not_in_run(self.folder.parent, _WRITES)
+        if not self._prepared:
+            check_not_in_run(self.folder.parent, _WRITES)
+            self._prepared = True
         stamp = rfc3339(self._stamp.now())
         unsealed = [serialise(draft, stamp) for draft in in_session(drafts, self.session)]
         by_id = {item.id: item for item in reversed(unsealed)}
