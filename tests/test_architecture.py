@@ -75,6 +75,7 @@ ARROWS = {
     "personas.streams": {"personas", "personas.keeping", "personas.spending"},
     "personas.web": {"personas"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
+    "scheduler.answers": {"scheduler.context", "scheduler.kinds", "scheduler.settings", "scheduler.state"},
     "scheduler.approval": {"scheduler.kinds"},
     "scheduler.claims": {
         "scheduler.errors",
@@ -189,6 +190,7 @@ ARROWS = {
     },
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
+        "scheduler.answers",
         "scheduler.claims",
         "scheduler.context",
         "scheduler.foretell",
@@ -262,6 +264,7 @@ ARROWS = {
         "team.cleaning",
         "team.dispatcher",
         "team.doctor",
+        "team.hooks",
         "team.init",
         "team.install",
         "team.interrupts",
@@ -286,6 +289,7 @@ ARROWS = {
         "team.demo",
         "team.diagnostics",
         "team.home",
+        "team.hooks",
         "team.mcp",
         "team.session",
         "team.show",
@@ -303,6 +307,7 @@ ARROWS = {
         "team.api",
         "team.commands.common",
         "team.home",
+        "team.hooks",
         "team.session",
         "team.show",
         "team.webhooks",
@@ -416,6 +421,8 @@ LAZY = {
     "team.console.api.sprints": {"deploy"},  # as above
     "team.console.api.views": {"tasks"},  # as above
     "team.console.pages.page": {"filters"},  # only pages need them
+    "team.hooks.seat": {"claims", "errors", "process"},  # a hook without mail reads no claims
+    "team.hooks.show": {"mail", "cursor", "unread", "open", "output", "escape"},  # nor anything else
     "team.mcp.serve": {"http"},  # a client on standard input does not wait for the server
     "team.api.sprints": {
         "continuous",
@@ -692,7 +699,17 @@ FIELDS = {"status", "outcome", "reason", "kind", "mode"}
 NAMES = {"error", "mail", "partial", "success", "task", "timeout"}  # words that are the names of fields, too
 ENDS = {"Exit", "SystemExit", "exit"}  # what is called with an exit code
 # They run in a process that imports nothing of the package.
-OWN_WORDS = {"personas.keeping.keeper", "personas.keeping.events", "mail.commands.entry", "team.console.api.overview"}
+OWN_WORDS = {
+    "mail.commands.entry",
+    "personas.acp.calls",  # those of the protocol
+    "personas.acp.client",
+    "personas.acp.figures",
+    "personas.acp.told",
+    "personas.acp.turns",
+    "personas.keeping.events",
+    "personas.keeping.keeper",
+    "team.console.api.overview",
+}
 
 
 def constants(*nodes: ast.AST | None) -> Iterator[ast.Constant]:
