@@ -137,8 +137,8 @@ def test_what_no_other_run_could_do_better_spends_no_further_attempt(tmp_path):
         assert told[0].startswith("qwen3-coder is there; context 32,768 tokens, as nobody says otherwise")
 
     with ChatModel(replies=[refuses(429, "the quota is used up", Retry_After="5000")]) as model:
-        team = Team(tmp_path / "limited", model.url, "ann", more='[sprint]\ndeadline = "1s"')
-        team.run("scheduler", "sprint")
+        team = Team(tmp_path / "limited", model.url, "ann")
+        team.run("scheduler", "tick")
         ends = team.events("run.finished")
         assert [(end["data"]["status"], bool(end["data"].get("until"))) for end in ends] == [("limited", True)]
 
