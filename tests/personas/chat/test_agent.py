@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from team_mail.personas.chat.agent import chat_agent
@@ -10,6 +11,7 @@ from team_mail.personas.chat.orders import ChatError, Orders
 from team_mail.personas.kinds import OutcomeStatus
 from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.running.rules import Rules
+from team_mail.personas.spending.throttle import throttled
 
 from ...chat_model import MODEL, call, calls, refuses, says
 
@@ -69,6 +71,16 @@ def test_what_the_next_run_would_meet_again_is_told_as_hopeless(agent, job, mode
     assert "look at FILE_KEY" in outcome.detail
     model.replies = [refuses(418, "not now")]
     assert not played(agent(), job).hopeless
+
+
+def test_a_limit_of_rate_is_told_so_that_the_agent_is_parked_until_then(agent, job, model):
+    """The scheduler reads it as it reads what other agents say of their services."""
+    model.replies = [refuses(429, "the quota is used up", Retry_After="5000")]
+    now = datetime.now(UTC)
+    refused = throttled(played(agent(), job).detail, now)
+    assert refused
+    assert refused.until
+    assert timedelta(seconds=4_900) < refused.until - now < timedelta(seconds=5_100)
 
 
 def test_a_look_tells_what_is_wrong_with_the_server(agent, model):
