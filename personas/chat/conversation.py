@@ -79,6 +79,7 @@ class Conversation:
     _last: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     _same: int = 0
     _made: int = 0
+    _thinks: bool = False
 
     def __post_init__(self) -> None:
         self.in_blocks = self.orders.tools == "blocks"
@@ -204,13 +205,16 @@ class Conversation:
 
     def _carry_out(self, answer: Answer, calls: Sequence[Call]) -> None:
         done = [self._done(call) for call in calls]
+        self._thinks = self._thinks or bool(answer.back)  # then each call is to have it, if only empty
         notices = [_user(f"[This came meanwhile.]\n{text}") for text in self.news()]
         if answer.calls and not self.in_blocks:
             results = [
                 {"role": "tool", "tool_call_id": call.id, "content": each.text}
                 for call, each in zip(calls, done, strict=True)
             ]
-            self.memory.turns.append(Turn(_said(answer.text, calls, answer.back), [*results, *notices]))
+            self.memory.turns.append(
+                Turn(_said(answer.text, calls, answer.back if self._thinks else None), [*results, *notices])
+            )
         else:
             rows = [f"{_title(call)}: {'FAILED: ' if each.failed else ''}{each.text}"
                     for call, each in zip(calls, done, strict=True)]  # fmt: skip
@@ -273,7 +277,7 @@ class _Part:
         self._begun, self._kept = False, ""
 
 
-def _said(text: str, calls: Sequence[Call] = (), back: str = "") -> Message:
+def _said(text: str, calls: Sequence[Call] = (), back: str | None = None) -> Message:
     """Return an answer as the protocol has it back; arguments that are no JSON would make some servers refuse it."""
     if not calls:
         return {"role": "assistant", "content": text}
@@ -282,7 +286,7 @@ def _said(text: str, calls: Sequence[Call] = (), back: str = "") -> Message:
         | ({EXTRA: call.extra} if call.extra is not None else {})
         for call in calls
     ]
-    more = {BACK: back} if back else {}
+    more = {} if back is None else {BACK: back}
     return {"role": "assistant", "content": text or None, "tool_calls": made, **more}
 
 

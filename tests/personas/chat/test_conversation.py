@@ -380,8 +380,9 @@ def test_what_a_server_wants_back_with_a_call_it_gets_back(talk):
     made = {**call("list_files"), "extra_content": {"google": {"thought_signature": "s1"}}}
     thinks = Reply(sse(delta(reasoning_content="I look "), delta(reasoning_content="first."),
                        delta(tool_calls=[made]), delta("tool_calls")))  # fmt: skip
-    talk.hold(thinks, says("done"))
-    answer = talk.model.requests[1]["messages"][2]
+    talk.hold(thinks, calls(call("list_files", path="src")), says("done"))
+    answer, other = talk.model.requests[2]["messages"][2::2]
+    assert other["reasoning_content"] == ""
     assert answer["reasoning_content"] == "I look first."
     assert answer["tool_calls"][0]["extra_content"] == made["extra_content"]
     talk.hold(calls(call("list_files")), says("done"))
