@@ -255,6 +255,7 @@ class SprintOutcome(Described):
     UNJUDGED = word(
         "unjudged", "Nothing is left to do, or to be started, but a gate judged nothing: it fails without any patch."
     )
+    UNANSWERED = word("unanswered", "Nothing is left to do until somebody answers: the last run of a persona asks.")
     BROKEN = word(
         "broken",
         "Every run of an agent failed, those of several personas and at least one retry: the agent itself "
@@ -307,6 +308,14 @@ class AskStep(Described):
     PLAN = word("plan", "A planner makes tasks of it.")
     WORK = word("work", "Its tasks are done.")
     ANSWER = word("answer", "A reporter answers from their results.")
+
+
+class GateStatus(Described):
+    """What a gate says of a commit."""
+
+    PASSED = word("passed", "It has passed there.")
+    FAILED = word("failed", "It has failed there, and never passed.")
+    UNJUDGED = word("unjudged", "It has not judged that.")
 
 
 class NeedKind(Described):

@@ -1,6 +1,6 @@
 """Follows the log while runs are active, to end a run that a person stopped, sent too much mail, or used too much.
 
-It has the foreteller of these runs, which lives as long.
+It has what tells these runs of others and brings them mail, which lives as long.
 
 All watches of a process on one log share one thread and one file watcher: a user may have no more than 128 inotify
 instances, and a program may carry out more dispatches than that at once.
@@ -24,6 +24,7 @@ from ...mail.mailbox import Mailbox
 from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ...personas.spending.usage import Usage
+from ..answers.delivery import Delivery
 from ..context import Context
 from ..foretell.foreteller import Foreteller
 from ..kinds import Budget, Kind, is_writer
@@ -59,7 +60,7 @@ class Watch:
         self._overspent: dict[str, Overspent] = {}
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
-        self.foreteller = Foreteller(context)
+        self.foreteller, self.delivery = Foreteller(context), Delivery(context)
         self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
@@ -159,7 +160,8 @@ class Watch:
     def on_event(self, event: Event) -> None:
         """Stop a run if this event asks for its end, or is one mail too many; note that a service takes no more."""
         self.foreteller.on_event(event)
-        if event.kind in _NEWS:
+        self.delivery.on_event(event)
+        if event.kind in _NEWS or (event.kind in _ENDS and event.data.get("task")):
             self._news()
         if event.kind == Kind.RUN_STOPPED and event.ref and is_writer(event.kind, event.sender, event.run):
             self.stop_of(event.ref).set()
@@ -199,5 +201,6 @@ _NEWS = {
     MailKind.SENT, Kind.RUN_STOPPED, Kind.PATCH_APPROVED, Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED,
     Kind.CLAIM_RELEASED, Kind.CLAIM_EXPIRED, Kind.GITHUB_PULL,
 }  # fmt: skip
+_ENDS = {Kind.RUN_FINISHED, Kind.RUN_LOST}  # of a task, which may have left mail unread that was in its prompt
 _turn = threading.Lock()
 _followers: dict[tuple[int, Path], _Follower] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -187,6 +188,19 @@ def test_a_key_of_the_table_beats_its_preset(read):
     assert (mine.env, mine.prompt) == (("MY_KEY",), "file")
     assert loaded.origins["agents.mine.env"].where == "team.toml:5"
     assert loaded.document()["agents.mine.command"]["from"] == "preset gemini"
+
+
+@pytest.mark.parametrize("name", ["claude", "codex"])
+def test_a_table_that_says_mcp_gives_its_agent_the_mail_server(read, name):
+    """Its words stand before those of `args`, wherever `team` is installed, and so in each command made of it."""
+    loaded = read(f'[agents.{name}]\nmcp = true\nargs = ["--more"]\n')
+
+    agent, known = loaded.settings.agents[name], preset(name)
+    team = str(Path(sys.executable).with_name("team"))
+    own = [word.replace("{team}", team) for word in known.mcp]
+    assert any(team in word for word in own)
+    assert agent.args == (*own, "--more")
+    assert agent.command == known.words(None, [*own, "--more"])
 
 
 def test_a_table_with_a_command_has_no_preset_unless_it_names_one(read):
@@ -381,6 +395,9 @@ def test_cron_replaces_every(read):
         ("[agents.x]\npreset = 3", "team.toml:2: agents.x.preset must be text in quotes, not 3"),
         ('[agents.x]\nkind = "scripted"\npreset = "claude"', 'says preset, which kind "scripted" has no use for'),
         ('[agents.claude]\ncommand = ["a"]\nargs = ["m"]', "team.toml:3: agents.claude.args is for the command of a"),
+        ("[agents.gemini]\nmcp = true", "agents.gemini.mcp is nothing that Gemini CLI was seen to take; leave it out"),
+        ('[agents.x]\ncommand = ["a"]\nmcp = true', "team.toml:3: agents.x.mcp is for the command of a preset"),
+        ('[agents.claude]\nmcp = true\nsandbox = "bwrap"', "claude.mcp needs a program that is not in a sandbox"),
         ('[agents.amp]\nmodel = "m"', "team.toml:2: agents.amp.model is nothing that Amp can be told; leave it out"),
         ('[agents.x]\ncommand = ["a"]\nenv = ["A if"]', "team.toml:3: agents.x.env[0] must be the name of a variable"),
         ('[agents.x]\nkind = "replay"', 'agents.x says no folder, which kind "replay" needs: write folder ='),
