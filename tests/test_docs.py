@@ -25,10 +25,18 @@ OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "runs", "dispa
 OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents") | {"schedules": "schedules", "session": "sessions"}
 OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worker"), "claims")
 OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics", "command": "llm-api"}
-OWN_GUIDES |= {"mcp": "mcp", "hook": "hooks", "join": "hooks", "console": "console", "jules": "jules", "publish": "github", "take": "github"}
+OWN_GUIDES |= {
+    "mcp": "mcp",
+    "hook": "hooks",
+    "join": "hooks",
+    "console": "console",
+    "jules": "jules",
+    "publish": "github",
+    "take": "github",
+}
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip|python -m) .*$"
-    r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs)[^`]*`"
+    r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs|trust|skip-trust)[^`]*`"
     r"|^command = \[.*$|ask each for its `--help`"
 )
 

@@ -64,3 +64,20 @@ def test_a_session_is_shown_mail_before_its_turn_and_at_its_stop(project, model,
     assert {(event["sender"], event["run"]) for event in project.events("mail.read")} == {("ann", None)}
     assert project.run("team", "hook", "uninstall", cli).returncode == 0
     assert all(file.read_bytes() == data for file, data in before.items())
+
+
+@pytest.mark.parametrize("cli", ["claude"])
+def test_a_run_is_not_shown_mail_by_the_hooks_of_its_user(project, model, cli):
+    """They stand in the home, which a run of this user reads as well; the run has its mail in its prompt."""
+    project.team("ann", "bob")
+    assert project.run("team", "hook", "install", cli, "--persona", "ann", "--user").returncode == 0
+    project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
+    model.scripts = {"ann": {"": (f"{COMMAND} send --to ann -s Second -b x; echo A > a.txt",)}}
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stderr
+    own = [request for request in model.requests if request.persona == "ann"]
+    assert PLUM in own[0].text
+    assert all("from the team of this repository" not in request.text for request in own)
+    assert (project.home / ".claude" / "settings.json").exists()
