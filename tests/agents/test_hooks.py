@@ -68,16 +68,20 @@ def test_a_session_is_shown_mail_before_its_turn_and_at_its_stop(project, model,
 
 @pytest.mark.parametrize("cli", ["claude"])
 def test_a_run_is_not_shown_mail_by_the_hooks_of_its_user(project, model, cli):
-    """They stand in the home, which a run of this user reads as well; the run has its mail in its prompt."""
+    """They stand in the home, which a run of this user reads as well; the run has mail of its own."""
     project.team("ann", "bob")
     assert project.run("team", "hook", "install", cli, "--persona", "ann", "--user").returncode == 0
     project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
-    model.scripts = {"ann": {"": (f"{COMMAND} send --to ann -s Second -b x; echo A > a.txt",)}}
+    model.scripts = {"ann": {"": ("echo A > a.txt",)}}
 
-    ended = project.run("scheduler", "sprint")
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Try it"})
 
-    assert ended.returncode == 0, ended.stderr
+    assert code == 0, result
     own = [request for request in model.requests if request.persona == "ann"]
-    assert PLUM in own[0].text
+    assert len(own) == 2
     assert all("from the team of this repository" not in request.text for request in own)
-    assert (project.home / ".claude" / "settings.json").exists()
+    assert all(event["run"] for event in project.events("mail.read"))
+    assert not project.events("claim.taken")
+    project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "Second", "-b", PEAR)
+    assert session(project, cli).returncode == 0
+    assert PEAR in model.requests[-1].text
