@@ -12,7 +12,7 @@ import pytest
 from .clis import INSTALLED
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
-COMMAND = Path(sys.executable).with_name("team-mail")  # a login shell may have another PATH
+COMMAND = {"codex": str(Path(sys.executable).with_name("team-mail"))}  # whose login shell may have another PATH
 PLUM, PEAR = "The word is plum.", "The word is pear."
 # What else a session that ends after one prompt is started with: what says that this project is trusted.
 ONCE: dict[str, list[str]] = {
@@ -47,7 +47,7 @@ def test_a_session_is_shown_mail_before_its_turn_and_at_its_stop(project, model,
     if cli == "gemini":
         trusted.write_text(json.dumps({str(project.folder.resolve()): "TRUST_FOLDER"}))
     project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
-    model.scripts = {"ann": {"": (f'{COMMAND} send --to ann --from bob -s Second -b "{PEAR}"',)}}
+    model.scripts = {"ann": {"": (f'{COMMAND.get(cli, "team-mail")} send --to ann --from bob -s Second -b "{PEAR}"',)}}
 
     ended = session(project, cli)
 
