@@ -13,21 +13,28 @@ from ..personas.agents.presets.preset import Preset, presets
 _PLAYS = re.compile(r'^agent = "shell" +', re.MULTILINE)
 
 
-def with_agents(template: str, installed: Sequence[Preset]) -> str:
-    """Return the text of a `team.toml` for the agents that are installed; the first of them plays."""
-    text = template.replace("#: agents\n", _blocks({preset.name for preset in installed}), 1)
+def with_agents(template: str, installed: Sequence[Preset], spoken: Collection[str] = ()) -> str:
+    """Return the text of a `team.toml` for the agents that are installed; the first of them plays.
+
+    Those whose names are in `spoken` are spoken to by ACP.
+    """
+    text = template.replace("#: agents\n", _blocks({preset.name for preset in installed}, spoken), 1)
     if not installed:
         return text
     return _PLAYS.sub(lambda match: f'agent = "{installed[0].name}" '.ljust(len(match[0])), text, count=1)
 
 
-def agent_block(preset: Preset) -> str:
-    """Return the lines that name an agent."""
-    return f'[agents.{preset.name}]\npreset = "{preset.name}"\n'
+def agent_block(preset: Preset, *, spoken: bool = False) -> str:
+    """Return the lines that name an agent, spoken to by ACP or started as a command."""
+    kind = 'kind = "acp"\n' if spoken else ""
+    return f'[agents.{preset.name}]\npreset = "{preset.name}"\n{kind}'
 
 
-def _blocks(live: Collection[str]) -> str:
-    blocks = ((about(preset), agent_block(preset), preset.name in live) for preset in presets())
+def _blocks(live: Collection[str], spoken: Collection[str]) -> str:
+    blocks = (
+        (about(each), agent_block(each, spoken=each.name in live and each.name in spoken), each.name in live)
+        for each in presets()
+    )
     return "".join(f"\n{head}\n{block if shown else _commented(block)}" for head, block, shown in blocks) + "\n"
 
 

@@ -16,6 +16,7 @@ from ..mail.directory import EVERYBODY
 from ..mail.errors import TeamMailError, UsageError
 from ..mail.home import ignore_mail
 from ..mail.text.nearest import suggestion
+from ..personas.acp.agent import can_speak
 from ..personas.agents.presets.installed import has_login, path_of
 from ..personas.agents.presets.preset import Preset, presets
 from ..personas.bundled import copy_into, library
@@ -75,7 +76,7 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
     try:
         home.mkdir(parents=True, exist_ok=True)
         agents = installed(environ)
-        new = _settings(home / "team.toml", base, agents)
+        new = _settings(home / "team.toml", base, agents, environ)
         copied = _copied(home / "personas", personas)
         ignore_mail(home)
     except OSError as error:
@@ -130,10 +131,16 @@ def _known(personas: Sequence[str]) -> None:
             raise UsageError(f"no bundled persona {name!r}{suggestion(name, names)}")
 
 
-def _settings(path: Path, base: str, agents: Sequence[Preset]) -> bool:
+def _is_spoken_to(preset: Preset, environ: Mapping[str, str]) -> bool:
+    """Tell whether an agent that was seen to do every step over ACP can be spoken to here."""
+    known = preset.by_protocol()
+    return bool(known and known.settled and can_speak() and path_of(known, {"PATH": environ.get("PATH", "")}))
+
+
+def _settings(path: Path, base: str, agents: Sequence[Preset], environ: Mapping[str, str]) -> bool:
     """Write the settings file unless it exists; tell whether it was written."""
     text = (files(__name__.rpartition(".")[0]) / "template.toml").read_text(encoding="utf-8")
-    text = with_agents(text, agents)
+    text = with_agents(text, agents, [each.name for each in agents if _is_spoken_to(each, environ)])
     text = text.replace('base = "main"', f"base = {json.dumps(base, ensure_ascii=False)}", 1)
     try:
         with path.open("x", encoding="utf-8") as file:

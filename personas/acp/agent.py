@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,11 @@ from .orders import STARTUP, Orders
 _PROGRAM = ("-P", "-m", "team_mail.personas.acp.play")
 _SDK = "acp"
 INSTALL = "pip install 'team-mail[acp]'"
+
+
+def can_speak() -> bool:
+    """Tell whether the SDK is installed."""
+    return find_spec(_SDK) is not None
 
 
 def acp_agent(
@@ -43,7 +48,8 @@ def acp_agent(
     own = (acp.in_sandbox if agent.sandbox else "") or acp.mode
     orders = Orders(
         agent.name, own if mode is None else mode, model, login=acp.login, how=known.login.how if known else "",
-        mail=mail, variables=acp.variables, counts=acp.counts, startup=startup,
+        mail=mail, variables=acp.variables, counts=acp.counts, tells="tokens" in acp.tells, error=acp.error,
+        startup=startup,
     )  # fmt: skip
     values = {each.name: getattr(agent, each.name) for each in fields(CommandAgent)}
     return AcpAgent(**values, orders=orders, model_words=acp.model)
@@ -62,20 +68,25 @@ class AcpAgent(CommandAgent):
 
     def trouble(self) -> str | None:
         """Return what is wrong with the command, the env_file or a placeholder, or that the SDK is missing."""
-        if find_spec(_SDK) is None:
+        if not can_speak():
             return f"agent {self.name} speaks ACP, for which a package is missing: {INSTALL}"
         return super().trouble()
 
+    def unresumable(self, session: str) -> str:
+        """Return "": whether the agent loads the session is known once it is asked, and told then."""
+        del session
+        return ""
+
+    def _words(self, job: Job) -> tuple[str, ...]:
+        model = self._model(job)
+        return (*super()._words(job), *(word.replace("{model}", model) for word in self.model_words if model))
+
     def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
-        model = job.model or self.orders.model
-        command = (*self.command, *(word.replace("{model}", model) for word in self.model_words if model))
-        asked = "" if self.model_words else model
         orders = replace(
-            self.orders, name=self.name, model=asked, resume=job.resume, rules=job.rules,
+            self.orders, model="" if self.model_words else self._model(job), resume=job.resume, rules=job.rules,
             mail=() if self.sandbox else self.orders.mail,
         )  # fmt: skip
-        words: Sequence[str] = replace(self, command=command)._own_argv(job, prompt_file, env)  # noqa: SLF001
-        return [sys.executable, *_PROGRAM, orders.text(), *words]
+        return [sys.executable, *_PROGRAM, orders.text(), *super()._argv(job, prompt_file, env)]
 
-    def _own_argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
-        return super()._argv(job, prompt_file, env)
+    def _model(self, job: Job) -> str:
+        return job.model or self.orders.model

@@ -48,6 +48,14 @@ class Call:
             self._take_output(raw, meta)
 
     @property
+    def is_known(self) -> bool:
+        """Whether its input is known; of one that has not begun, what is told at first may be a part of it."""
+        given = _table(self.input)
+        return self.status not in {"", "pending"} or bool(
+            any(given.get(key) for key in _COMMAND) if self.kind == "execute" else self.input
+        )
+
+    @property
     def name(self) -> str:
         """What the tool is called: by the agent if it says so, else by the kind of the call."""
         return self.tool or (self.kind if self.kind not in {"", "other"} else "") or self.title or "a tool"

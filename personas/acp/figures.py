@@ -41,6 +41,7 @@ class Figures:
         self._before: float | None = None if resumed else 0.0  # money that the session had cost when the run began
         self._cost: float | None = None
         self._begun = False
+        self._heard = 0  # answers of this turn
         self.model = ""
 
     @property
@@ -74,9 +75,10 @@ class Figures:
         """Take what stands beside a piece of a message: the tokens of the answer that it is of."""
         if tokens := _of(_table(meta.get("usage"))):
             self._answers = tokens if self._answers is None else self._answers + tokens
+            self._heard += 1
 
     def turn(self, raw: Mapping[str, Any]) -> bool:
-        """Take the answer to a prompt; tell whether it, or what came before it, told of any tokens."""
+        """Take the answer to a prompt; tell whether it, or what came before it in this turn, told of new tokens."""
         quota = _table(_table(raw.get("_meta")).get("quota"))
         parts = [_table(each) for each in _list(quota.get("model_usage"))]
         told = [tokens for each in parts if (tokens := _of(_table(each.get("token_count"))))]
@@ -84,12 +86,13 @@ class Figures:
         if len(names) == 1 and isinstance(name := names.pop(), str):
             self.model = self.model or name
         single = _of(_table(quota.get("token_count"))) or _of(_table(raw.get("usage")))
-        tokens = _sum(told) or single
+        tokens, answers, self._heard = _sum(told) or single, self._heard, 0
         if tokens is None:
-            return self._answers is not None
+            return bool(answers)
         if self._counts == "session" and not told:
-            self._turns = tokens
-        elif self._counts != "last":
+            is_new, self._turns = tokens != self._turns, tokens
+            return is_new
+        if self._counts != "last":
             self._turns = tokens if self._turns is None else self._turns + tokens
         return True
 

@@ -22,7 +22,8 @@ class Orders:
     `name` is the agent's, for messages. `mode` and `model` are asked for where they are not empty, and `resume` is the
     session to go on with. `login` maps what the agent calls its ways of logging in to the variable that each needs, and
     `how` tells a person how to log in. `mail` are the words of a server of mail tools. `variables` are set for the
-    agent where they are not set. Each step before the first prompt may take `startup` seconds.
+    agent where they are not set. `tells` says that a turn whose model answered tells tokens, and `error` how a message
+    begins by which the agent says that its model did not. Each step before the first prompt may take `startup` seconds.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Orders:
     mail: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     counts: Counts = "session"
+    tells: bool = False
+    error: str = ""
     startup: float = STARTUP
     rules: Rules = field(default_factory=Rules)
 

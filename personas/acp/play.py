@@ -40,4 +40,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # pipes that a process of the agent holds open need no clean-up: the keeper ends it

@@ -27,6 +27,7 @@ class Told:
 
     printer: Printer
     figures: Figures
+    error: str = ""  # how a message begins by which the agent says that its model failed
     muted: bool = False
     last: str = ""
     broke: bool = False
@@ -57,7 +58,7 @@ class Told:
             self._think(text(_table(raw.get("content")).get("text")))
         elif kind in {"tool_call", "tool_call_update"}:
             call = self.call(raw)
-            if call.input or call.status != "pending":  # until then its name and its input may be no more than a guess
+            if call.is_known:
                 self._print(call)
         elif kind == "plan":
             self._plan(raw)
@@ -87,10 +88,10 @@ class Told:
 
     def spend(self) -> None:
         """Print what is known of tokens and money."""
-        if tokens := self.figures.tokens:
-            self.printer.spend(
-                tokens.input, tokens.output, cached=tokens.cached, usd=self.figures.usd, model=self.figures.model
-            )
+        tokens, usd = self.figures.tokens, self.figures.usd
+        if tokens or usd is not None:
+            given, cached, output = tokens or (None, None, None)
+            self.printer.spend(given, output, cached=cached, usd=usd, model=self.figures.model)
 
     def flush(self) -> None:
         """Print what was begun, as a whole."""
@@ -108,7 +109,8 @@ class Told:
         words = text(content.get("text")) if content.get("type") == "text" else f"[{text(content.get('type'))}]"
         if not words:
             return
-        if self._thought or (self._message and id != self._id):
+        is_error = bool(self.error) and words.startswith(self.error)
+        if self._thought or (self._message and (id != self._id or is_error)):
             self.flush()
         if any(_table(each).get("kind") == "informational" for each in meta.values()):  # Claude's program speaks
             self.printer.stand(line(words)[:_SHOWN])

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 import warnings
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Run:
         self._orders, self._workspace, self._printer = orders, workspace, printer
         self._folder = RunFolder(workspace)
         self._figures = Figures(orders.counts, resumed=bool(orders.resume))
-        self._told = Told(printer, self._figures, muted=bool(orders.resume))
+        self._told = Told(printer, self._figures, orders.error, muted=bool(orders.resume))
         self._stop = asyncio.Event()
 
     async def play(self, child: Child, prompt: str) -> int:
@@ -85,12 +85,15 @@ class Run:
             self._printer.stand(note)
         self._figures.begin()
         seen = {*self._folder.names("inbox")}
+        before = seen.copy()
         for _ in range(_MOST_TURNS + 1):
             self._told.begin_turn()
             response = await session.prompt(prompt)
             self._told.flush()
             if why := self._why_failed(response):
                 return why, True
+            self._take(seen - before)
+            before = seen.copy()
             prompt = self._next(seen)
             if not prompt:
                 break
@@ -108,8 +111,8 @@ class Run:
             return f"{why}: {last}" if last else why
         if self._told.broke:
             return last or "it reported an error of its turn, and gave no reason"
-        silent = not was_answered and not self._told.worked and self._orders.counts == "turn"
-        if last.startswith("Error: ") or silent:
+        silent = self._orders.tells and not was_answered and not self._told.worked
+        if silent or (self._orders.error and last.startswith(self._orders.error)):
             return last or "its model did not answer"
         return ""
 
@@ -126,6 +129,14 @@ class Run:
         new = [name for name in sorted(self._folder.names("inbox")) if name not in seen and name.endswith(".md")]
         seen.update(new)
         return new
+
+    def _take(self, names: Iterable[str]) -> None:
+        """Say of the mail that the last turn was about that it was taken into account: it ended well."""
+        for name in names:
+            number = name.removesuffix(".md")
+            if number.isdecimal():
+                with suppress(OSError):  # what the agent did to its inbox is its own loss
+                    self._folder.give("inbox", f"{number}.taken", b"")
 
     # -- its end from outside
 

@@ -68,12 +68,13 @@ _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 class TeamSettings(Table):
     """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own.
 
-    Of several agents the first that can plays, see `[route]`. `personas` are folders of other tools, whose files are
-    read where they lie.
+    The `oracle` is the persona that is asked what runs end with, instead of the human. Of several agents the first that
+    can plays, see `[route]`. `personas` are folders of other tools, whose files are read where they lie.
     """
 
     base: Branch = "main"
     human: Name = "you"
+    oracle: Name | None = None
     agent: Agents = "shell"
     auto_land: bool = False
     personas: Folders = ()
@@ -190,13 +191,18 @@ class SprintSettings(Table):
     `wakes_not` are the types of mail that waits for its recipient's next run. In a `rolling` sprint nobody waits for
     the slowest run of a batch; patches wait for others for `gather` seconds at most. `red_base` says whether more is
     started although a gate fails on the base, so that it judges nothing. `foretell` says whether runs that change the
-    same lines are told so while they go on, and whether the later one is to `yield`.
+    same lines are told so while they go on, and whether the later one is to `yield`. `deliver` says when a persona that
+    runs gets its mail, `questions` whether what the last message of a run asks becomes mail, and `resume` which runs go
+    on with the session of an earlier one.
     """
 
     parallel: Parallel = "always"
     rolling: Rolling = "always"
     gather: Seconds = 2.0
     foretell: Literal["off", "tell", "yield"] = "tell"
+    deliver: Literal["next", "running"] = "next"
+    questions: bool = True
+    resume: Literal["never", "mail", "always"] = "never"
     sequential_only: tuple[Sprint, ...] = ()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3

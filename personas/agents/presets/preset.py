@@ -66,7 +66,8 @@ class Acp:
 
     `mode` is the one in which it asks before it acts, `in_sandbox` the one for our sandbox, and `model` the words that
     choose a model, where it is not chosen in the session. `counts` says what the tokens are those of that it tells.
-    `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it.
+    `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it. `error` is
+    how a message begins by which it says that its model failed.
     """
 
     command: tuple[str, ...]
@@ -78,6 +79,7 @@ class Acp:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     env: tuple[str, ...] = ()
     tells: tuple[str, ...] = ()
+    error: str = ""
     install: str = ""
     package: str = ""
     seen: Seen | None = None
@@ -87,12 +89,14 @@ class Acp:
 class Preset:
     """One coding agent. `install` and `package` say where it comes from, and `not_run` why it was never tried.
 
-    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` and `{session}`
-    stand for what a user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its
-    output that tell what a run took. An item of `env` is the name of a variable, or `NAME if OTHER`. `home` is what it
-    needs of the home folder in a sandbox, and `in_sandbox` has the words of its command that are others there. `models`
-    are globs of the models that it has, in small letters, empty for any; `narrow` says how it is told to do less.
-    `mcp` are the words that give it the tools of `team mcp`, with `{team}` for that program; none if nobody has tried.
+    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` stands for what a
+    user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its output that tell
+    what a run took. `resume` are the words with which it goes on with a session, `sessions` where that is kept,
+    `not_resumed` why it cannot, and `cumulative` how it counts, see `Sessions`. An item of `env` is the name of a
+    variable, or `NAME if OTHER`. `home` is what it needs of the home folder in a sandbox, and `in_sandbox` has the
+    words of its command that are others there. `models` are globs of the models that
+    it has, in small letters, empty for any; `narrow` says how it is told to do less. `mcp` are the words that give it
+    the tools of `team mcp`, with `{team}` for that program; none if nobody has tried.
     """
 
     name: str
@@ -108,6 +112,9 @@ class Preset:
     last: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    not_resumed: str = ""
+    cumulative: bool = False
     litter: tuple[str, ...] = ()
     home: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()

@@ -8,8 +8,13 @@ _HEADS = ("agent", "version", "tried on", *STEPS, "in our sandbox", "a model tha
 
 
 def agents_table() -> str:
-    """Return the table of docs/agents.md: for each agent the steps that `team try` saw, and what else was seen."""
-    rows = [_HEADS, *(_row(preset) for preset in presets() if preset.seen)]
+    """Return the table of docs/agents.md: for each agent the steps that `team try` saw, and what else was seen.
+
+    One that was also tried over ACP has a row of its own for that.
+    """
+    spoken = ((each.by_protocol(), f"{each.name}, ACP") for each in presets())
+    known = [*((each, each.name) for each in presets()), *((each, name) for each, name in spoken if each)]
+    rows = [_HEADS, *(_row(each, name) for each, name in known if each.seen)]
     head, *body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([head, "|" + "---|" * len(_HEADS), *body])
 
@@ -20,10 +25,10 @@ def untried_table() -> str:
     return "\n".join(["| agent | why |", "|---|---|", *rows])
 
 
-def _row(preset: Preset) -> tuple[str, ...]:
+def _row(preset: Preset, name: str) -> tuple[str, ...]:
     seen = preset.seen
     assert seen is not None  # noqa: S101 - the caller takes only those
     steps = ("yes" if step in seen.steps else "no" for step in STEPS)
-    figures = [name for name, fields in (("tokens", preset.tokens), ("money", preset.money)) if fields]
+    figures = [what for what, fields in (("tokens", preset.tokens), ("money", preset.money)) if fields]
     sandbox = "yes" if seen.in_sandbox else "not tried"
-    return (preset.name, seen.version, str(seen.on), *steps, sandbox, seen.faults, ", ".join(figures) or "nothing")
+    return (name, seen.version, str(seen.on), *steps, sandbox, seen.faults, ", ".join(figures) or "nothing")

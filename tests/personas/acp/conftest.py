@@ -71,7 +71,7 @@ class Scene:
         """Play a run whose agent carries out these turns."""
         self.heard.write_text("")
         command = words or self.words(*turns, **script)
-        out, orders = io.StringIO(), orders or Orders("fake", counts="turn")
+        out, orders = io.StringIO(), orders or Orders("fake", counts="turn", tells=True, error="Error: ")
 
         async def run() -> int:
             printer = Printer(out)

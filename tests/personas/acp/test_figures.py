@@ -20,7 +20,7 @@ def quota(*models):
         ("turn", [{"usage": FRESH}], ALL),  # input without what came from the cache
         ("turn", [{"usage": USED}], ALL),  # and with it: the total tells
         ("turn", [{"usage": FRESH}, {"usage": FRESH}], Tokens(6000, 4800, 300)),
-        ("session", [{"usage": FRESH}, {"usage": USED}], ALL),
+        ("session", [{"usage": {**FRESH, "outputTokens": 1, "totalTokens": 3001}}, {"usage": USED}], ALL),
         ("last", [{"usage": FRESH}], None),
         ("turn", [quota(("a", FRESH), ("b", FRESH))], Tokens(6000, 4800, 300)),
         ("turn", [quota(("a", {"input_tokens": 7, "output_tokens": 3}))], Tokens(7, None, 3)),
@@ -36,6 +36,14 @@ def test_the_tokens_of_a_run_are_added_up_from_its_turns(counts, turns, tokens):
     told = [figures.turn(turn) for turn in turns]
     assert figures.tokens == tokens
     assert told == [tokens is not None or counts == "last"] * len(turns)
+
+
+def test_a_turn_in_which_no_model_answered_tells_nothing_new():
+    """Where the sum of all turns is told, it is the same as before; else there is none."""
+    of_session, of_turn = Figures("session"), Figures("turn")
+    assert [of_session.turn({"usage": FRESH}), of_session.turn({"usage": FRESH})] == [True, False]
+    of_turn.answer({"usage": USED})
+    assert [of_turn.turn({}), of_turn.turn({})] == [True, False]
 
 
 def test_tokens_beside_messages_are_added_up():

@@ -9,7 +9,7 @@ import pytest
 from team_mail.personas.acp.orders import Orders
 from team_mail.personas.running.rules import Rules
 
-FREE = Orders("fake", counts="turn")
+FREE = Orders("fake", counts="turn", tells=True, error="Error: ")
 BROKE = {"sessionUpdate": "session_info_update", "_meta": {"x": {"threadStatus": {"type": "systemError"}}}}
 
 
@@ -20,6 +20,11 @@ def edit(path, **more):
 
 def command(text):
     return {"ask": {"kind": "execute", "title": text, "rawInput": {"command": text}}}
+
+
+def spent(amount):
+    cost = {"amount": amount, "currency": "USD"}
+    return {"update": {"sessionUpdate": "usage_update", "used": 1, "size": 2, "cost": cost}}
 
 
 def error(code, message, data=None):
@@ -53,6 +58,12 @@ def test_words_thoughts_calls_and_figures_are_told(scene):
     assert "I look." in played.output
     assert '"thinking": "hm"' in played.output
     assert "The program speaks." in played.output.splitlines()
+
+
+def test_money_is_told_where_tokens_are_not(scene):
+    """And the tokens of one answer are not taken for those of a run."""
+    usage = scene.play([spent(0.5), {"say": "Done."}], orders=replace(FREE, counts="last")).transcript.usage
+    assert (usage.usd, usage.input, usage.output) == (0.5, None, None)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +142,7 @@ def test_a_turn_that_was_refused_or_cut_is_no_success(scene, end, why):
     "steps",
     [
         [{"say": "exceeded retry limit, last status: 429"}, {"stop": "end_turn", "usage": None}],
-        [{"say": "Error: exceeded retry limit, last status: 429"}],
+        [{"say": "Info: once more..."}, {"say": "Error: exceeded retry limit, last status: 429"}],
         [
             {"update": BROKE},
             {"say": "exceeded retry limit, last status: 429"},
@@ -241,8 +252,7 @@ def test_a_model_that_is_not_there_fails_the_run_and_a_mode_is_told(scene):
 @pytest.mark.parametrize("capabilities", [{"loadSession": True}, {"sessionCapabilities": {"resume": {}}}])
 def test_a_run_goes_on_with_a_session_and_tells_only_what_is_new(scene, capabilities):
     """What is repeated of earlier runs, and what they cost, is not this run's."""
-    spent = {"sessionUpdate": "usage_update", "used": 1, "size": 2, "cost": {"amount": 5.5, "currency": "USD"}}
-    played = scene.play([{"update": spent}, {"say": "New."}], orders=replace(FREE, resume="old"),
+    played = scene.play([spent(5.5), {"say": "New."}], orders=replace(FREE, resume="old"),
                         capabilities=capabilities, sessions=["old"])  # fmt: skip
     assert played.asked("session/new") == []
     assert (played.code, played.transcript.text, played.transcript.usage.session) == (0, "New.", "old")
@@ -271,6 +281,16 @@ def test_mail_that_comes_while_a_turn_lasts_is_a_further_prompt(scene):
     assert first == "Do it."
     assert "`.team/run/inbox`: `conflict-1.md`" in second
     assert played.transcript.text == "Two."
+    assert not [*inbox.glob("*.taken")]
+
+
+def test_mail_that_a_turn_was_about_is_taken_into_account_once_that_has_ended_well(scene):
+    """As the mail of a prompt is read with its run; a notice of a conflict is settled by the agent alone."""
+    inbox = scene.workspace / ".team" / "run" / "inbox"
+    came = {"write": str(inbox / "5.md"), "text": "new"}
+    later = {"write": str(inbox / "conflict-2.md"), "text": "new"}
+    scene.play([came, later, {"say": "One."}], [{"say": "Two."}])
+    assert [each.name for each in inbox.glob("*.taken")] == ["5.taken"]
 
 
 def test_refusals_without_end_end(scene):

@@ -22,6 +22,7 @@ from team_mail.scheduler.settings.reading import Loaded, read_settings
 
 from ...samples import examples
 
+CHAT = '[agents.local]\nkind = "chat"\nbase_url = "{}"\nmodel = "qwen3"\n'
 WHOLE = """\
 [team]
 base = "trunk"
@@ -129,6 +130,9 @@ def test_a_table_with_the_name_of_a_preset_is_that_agent(read):
         ('[agents.x]\ncommand = ["a"]\nenv_file = "e"\n', {}, "OPENAI_API_BASE=http://[::1]:1/v1\n", "OPENAI_API_BASE"),
         ('[agents.codex]\nargs = ["--oss"]\n', {}, "", "--oss"),
         ('[agents.aider]\nmodel = "ollama_chat/qwen3"\n', {}, "", "ollama_chat/qwen3"),
+        (CHAT.format("http://localhost:11434/v1"), {}, "", "base_url"),
+        (CHAT.format("https://example.org/v1"), {}, "", ""),
+        (CHAT.format("http://192.168.1.5:8000/v1"), {}, "", ""),
         ("[agents.claude]\n", {"ANTHROPIC_BASE_URL": "https://localhost.example.org"}, "", ""),
         ("[agents.claude]\n", {"OLLAMA_HOST": "localhost"}, "", ""),
         ('[agents.x]\ncommand = ["a"]\nenv = ["DB_HOST"]\n', {"DB_HOST": "localhost"}, "", ""),
@@ -647,3 +651,22 @@ def test_a_forge_in_a_private_network_is_reached_if_that_is_meant(read, refusal)
     private = f'{table}network = "private"\n'
     assert read(private.format("10.0.0.1")).settings.github.git_address == "https://10.0.0.1/octo/app.git"
     assert "must lead to a public address" in refusal(private.format("169.254.169.254"))
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ('kind = "chat"\nmodel = "m"', "says no base_url"),
+        ('kind = "chat"\nbase_url = "http://localhost:1/v1"', "says no model"),
+        ('kind = "chat"\nbase_url = "http://8.8.8.8/v1"\nmodel = "m"', "in no private network: write https"),
+        (
+            'kind = "chat"\nbase_url = "http://localhost:1/v1"\nmodel = "m"\npush = true',
+            'says push, which is for kind "jules"',
+        ),
+        ('command = ["a"]\nturns = 3', 'says turns, which is for kind "chat"'),
+        ('kind = "chat"\nbase_url = "http://localhost:1/v1"\nmodel = "m"\ncommand = ["a"]', "says command"),
+    ],
+)
+def test_what_a_chat_model_needs_and_has_no_use_for_is_told(read, table, why):
+    with pytest.raises(UsageError, match=why):
+        read(f"[agents.local]\n{table}\n")

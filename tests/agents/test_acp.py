@@ -1,0 +1,139 @@
+"""The real agents over the Agent Client Protocol: `kind = "acp"` in their table, and nothing besides."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+
+from .clis import CLIS
+from .model import CACHED, INPUT, OUTPUT
+from .test_agents import scripts
+from .test_trials import SCRIPT
+
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
+SPOKEN = sorted(name for name, cli in CLIS.items() if cli.preset.acp)
+each = pytest.mark.parametrize("cli", SPOKEN)
+
+
+@each
+def test_acp_a_trial_sees_what_the_preset_says_was_seen(project, model, cli):
+    """Each step, in the version that the preset names."""
+    known = project.cli.preset.by_protocol()
+    project.team("ann", kind="acp")
+    model.scripts = {"ann": {"": SCRIPT}}
+    model.words["ann"] = "All four things are done."
+
+    ended = project.run("team", "try", cli, "--yes", "--json", "--timeout", "2m")
+
+    assert ended.stdout, ended.stderr
+    (trial,) = json.loads(ended.stdout)["trials"]
+    print(json.dumps(trial, indent=1))
+    assert (ended.returncode, trial["works"]) == (0, True), trial
+    assert known.seen
+    assert trial["version"] == known.seen.version
+    assert [step["step"] for step in trial["steps"] if step["seen"]] == [*known.seen.steps], trial
+
+
+@each
+@pytest.mark.parametrize("sandbox", ["none", "bwrap"])
+def test_acp_a_sprint_lands_patches_carries_mail_and_settles_a_conflict(project, model, sandbox):
+    """Both write files and a mail and change one line; the author of the conflict settles it in the files."""
+    if sandbox == "bwrap" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    project.team("ann", "bob", kind="acp", **({"sandbox": "bwrap"} if sandbox == "bwrap" else {}))
+    if project.cli.name == "opencode":  # two first starts at once may make its database at once, and one fails
+        project.program("opencode", "session", "list")
+    model.scripts = {"ann": scripts("ann", "bob"), "bob": scripts("bob", "ann")}
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "converged" in ended.stdout
+    files = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
+    assert {"notes/ann.md", "notes/bob.md"} <= set(files)
+    assert {"two of ann", "two of bob"} <= set(project.git("show", "team/sprint-1:poem.txt").splitlines())
+    sent = {(e["sender"], *e["recipients"]) for e in project.events("mail.sent") if e.get("run")}
+    assert {("ann", "bob"), ("bob", "ann")} <= sent
+    assert project.events("patch.conflicted")
+
+
+BESIDES = {"claude": 1, "qwen": 2}  # answers that no turn counts: of titles, and of what is suggested next
+
+
+@each
+def test_acp_tokens_and_the_session_are_on_record(project, model):
+    """What is told is what the service counted; what is not told is unknown."""
+    project.team("ann", "bob", kind="acp")
+    model.scripts = {"ann": {"": ("echo A > a.txt", "cat a.txt")}}
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Write a.txt"})
+
+    assert code == 0, result
+    (usage,) = (event["data"]["usage"] for event in project.events("run.finished"))
+    print(f"{project.cli.name}: {model.answers} answers, {usage}")
+    project.record("acp")
+    assert usage["session"]
+    told = project.cli.preset.acp.tells
+    if "tokens" not in told:
+        assert (usage["input"], usage["output"]) == (None, None)
+        return
+    answers = model.answers - BESIDES.get(project.cli.name, 0)
+    assert (usage["input"], usage["output"]) == (answers * INPUT, answers * OUTPUT)
+    assert usage["cached"] in {answers * CACHED, None}
+    assert ("money" in told) == (usage["usd"] is not None and not usage["estimated"])
+
+
+@each
+def test_acp_what_a_persona_may_not_do_is_refused_by_the_protocol(project, model):
+    """The rules are the persona's; Codex asks nothing about what its own sandbox allows."""
+    if project.cli.name == "codex":
+        pytest.skip("it does not ask")
+    project.team("ann", kind="acp", more="[sprint]\nmax_attempts = 1\n")
+    file = project.folder / ".team" / "personas" / "ann.md"
+    file.write_text("---\nid: ann\ncommands: [cat *]\n---\nDo your part.\n")
+    project.git("commit", "--quiet", "-am", "Confine ann")
+    model.scripts = {"ann": {"": ("cat poem.txt", "touch refused.txt", "team-mail send --to you -s Hello -b Hello")}}
+
+    ended = project.run("scheduler", "sprint")
+
+    print(ended.stdout, ended.stderr)
+    (log,) = (project.folder / ".team" / "runs").glob("*/output.log")
+    refused = [json.loads(row) for row in log.read_text().splitlines() if '"permission_denied"' in row]
+    assert [event["reason"] for event in refused] == [
+        "touch refused.txt is no command that it may run; it may run cat *, and team-mail, without redirections"
+    ]
+    prompts = [request.text for request in model.requests if "Some of your tool calls were refused" in request.text]
+    assert prompts
+    assert "touch refused.txt is no command" in prompts[0]
+    assert not project.events("patch.captured")
+
+
+NO_END = "no output and no changed file for 15s|no end within 30s"
+FAULTS = {
+    "denied": "401|[Aa]uthentication|this key is not known here|not logged in",
+    "refused": "request to the model failed|[Cc]onnection|fetch failed|[Uu]nable to connect|not connect",
+    "cut": "request to the model failed|disconnected|terminated|Failed to get|closed|reset|ion error",
+    "silent": NO_END,
+}
+
+
+@each
+@pytest.mark.parametrize("fault", FAULTS)
+def test_acp_a_run_whose_model_does_not_answer_is_no_success(project, model, fault):
+    """Its error is what the agent said of it, be it that it ends or that it tries for ever."""
+    project.team("ann", kind="acp", idle="15s")
+    model.scripts = {"ann": {"": ("echo A > a.txt",)}}
+    if fault == "refused":
+        project.listen("ok", "http://127.0.0.1:9/ok")
+    else:
+        project.listen(fault)
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Try it", "timeout_seconds": 30})
+
+    error = result["results"][0]["error"]
+    print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
+    assert code == 1
+    assert re.search(f"{FAULTS[fault]}|{NO_END}", error)
