@@ -1,4 +1,4 @@
-"""The part of a prompt that describes the task of a run that a dispatch started.
+"""The parts of a prompt that describe the task of a run that a dispatch started, and what a run may change.
 
 The task's description is the objective of the run. Its input is data (T17) and may contain what other agents wrote.
 Both stand between fences with the prompt's secret number, and each of their lines starts with `| `.
@@ -10,6 +10,7 @@ import json
 
 from ..mail.render import clean, line
 from .agent import Assignment
+from .persona import Persona
 
 MAX_DESCRIPTION = 24_000  # characters
 MAX_INPUT = 60_000  # characters of the input as JSON; all of it is in a file
@@ -51,3 +52,13 @@ def brief(assignment: Assignment, nonce: str, share: float = 1.0) -> str:
 def _fenced(name: str, text: str, limit: int, nonce: str) -> str:
     quoted = [f"| {row}".rstrip() for row in clean(text)[:limit].strip("\n").split("\n")]
     return "\n".join([f"===== begin {name} {nonce} =====", *quoted, f"===== end {name} {nonce} ====="])
+
+
+def allowed(persona: Persona) -> str:
+    """Return the sentence that says which files a persona may change."""
+    if persona.paths is None:
+        return "You may change any file that your role gives you a reason to."
+    if not persona.paths:
+        return "You may change no file: a patch to any is refused. What you find, you tell by mail."
+    globs = ", ".join(f"`{line(glob)}`" for glob in persona.paths)
+    return f"You may change only {globs}: a patch to any other file is refused. Ask by mail for other changes."

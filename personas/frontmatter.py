@@ -1,4 +1,4 @@
-"""YAML, parsed with the line of each value: the front matter of a persona file, or a whole document.
+"""YAML, parsed with the line of each value: the front matter of a persona file, or a whole document; and written.
 
 Values are taken from the nodes of the YAML, so text stays as it was written (`name: No` is a name), every fault has a
 line, and nothing is created that is not written out in the file: no aliases, no objects, no dates.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -248,3 +248,41 @@ def _plain(node: yaml.Node) -> Any:
     if kind in {"int", "float"} and re.fullmatch(r"[+-]?\d{1,15}(\.\d{1,15})?", text, re.ASCII):
         return float(text) if "." in text else int(text)
     return text
+
+
+def number(value: float) -> str:
+    """Return a number without an exponent, where that is short."""
+    return str(value) if isinstance(value, int) or "e" not in repr(value) else re.sub(r"\.?0+$", "", f"{value:.15f}")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML as people do: no aliases, numbers without exponents, long texts as blocks."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        del indentless
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    block = "\n" in value and not re.search(r"[ \t]\n|^\s|[^\n -~\u00a0-\ud7ff]", value)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, "|" if block else None)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _number(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", number(value))  # pyright: ignore[reportUnknownMemberType]
+
+
+_add = cast("Callable[[type, Callable[[Any, Any], yaml.Node]], None]", _Dumper.add_representer)  # pyright: ignore[reportUnknownMemberType]
+_add(str, _text)
+_add(float, _number)
+
+
+def write_yaml(keys: Mapping[str, Any]) -> str:
+    """Return YAML that is read again as these values; empty for none."""
+    if not keys:
+        return ""
+    return yaml.dump(dict(keys), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -132,6 +132,8 @@ class Context:
         patches = self._all_checked(state)
         dead, left = unled(self.home, (run for run in state.runs if run.status == RunStatus.OPEN))
         taken = frozenset(self.taken([*state.unread])) if state.unread else frozenset[str]()
+        of_dispatches = [name for name, run in self.reachable([*state.unread]).items() if not run.sprint]
+        taken |= {mail.id for name in of_dispatches for mail in state.unread[name] if not mail.is_of_program}
         today = tuple(self.used_today().items()) if self.budgets.daily else ()
         paused = held(self.mailbox.projections, self.session)
         return replace(state, patches=patches, dead=dead, left=left, taken=taken, today=today, held=paused)
@@ -240,6 +242,20 @@ class Context:
                 taken = dict.fromkeys(run.mail, run.id) | taken
         return taken
 
+    def reachable(self, personas: Sequence[str], over: Collection[str] = ()) -> dict[str, Run]:
+        """Return the run that gets the mail of each persona that runs, with `deliver = "running"`; none without it.
+
+        Of several it is the one that began first and goes on. Runs that are `over` have ended, if not on record.
+        """
+        if self.settings.sprint.deliver != "running":
+            return {}
+        live = (run for run in read_going(self.mailbox.projections, personas) if run.id not in over)
+        reachable: dict[str, Run] = {}
+        for run in live:
+            if run.persona not in reachable and liveness(self.home, run).goes_on:
+                reachable[run.persona] = run
+        return reachable
+
     def parked(self, state: State, now: datetime) -> dict[str, Parked]:
         """Return until when personas are parked, in the open sprint if there is one, and what their service said."""
         runs = [run for run in state.runs if state.sprint and run.sprint == state.number]
@@ -321,7 +337,16 @@ class Context:
     def standing_troubles(self) -> list[str]:
         """Name what lets no sprint start whoever is due: personas that wait for each other, gates that cannot run."""
         circle = [circle] if (circle := self.roster.circle) else []
-        return [*circle, *self.gate_troubles(), *self._troubles_of_rounds()]
+        return [*circle, *self._troubles_of_oracle(), *self.gate_troubles(), *self._troubles_of_rounds()]
+
+    def _troubles_of_oracle(self) -> list[str]:
+        """Say that nobody would answer for the team."""
+        oracle = self.settings.team.oracle
+        persona = self.roster.get(oracle) if oracle else None
+        if oracle in {None, self.settings.team.human} or (persona and persona.scheduled):
+            return []
+        why = "is not scheduled: write scheduled: mail in its file" if persona else "is no persona: correct team.toml"
+        return [f"[team] oracle = {oracle!r} {why}, or leave it out, and the human answers"]
 
     def _troubles_of_rounds(self) -> list[str]:
         """Name the personas that could not report, or would change what they deploy."""

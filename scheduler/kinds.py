@@ -86,6 +86,7 @@ class Kind(Described):
     SCHEDULE_RESUMED = word("schedule.resumed", "The times of a schedule count again.", _PERSON)
     DISPATCH_STARTED = word("dispatch.started", "A dispatch began: its tasks and configuration.", "scheduler")
     DISPATCH_RESUMED = word("dispatch.resumed", "A dispatch that was cut off is continued.", "scheduler")
+    DISPATCH_STOPPED = word("dispatch.stopped", "Somebody asked for the end of a dispatch.", _PERSON)
     DISPATCH_FINISHED = word("dispatch.finished", "A dispatch ended.", "scheduler")
     TASK_FINISHED = word(TASK_FINISHED, "A task of a dispatch ended, or one that was claimed, and how.", "scheduler")
     TASK_OPENED = word("task.opened", "A task was added, for whoever claims it.", _ANYBODY)
@@ -255,6 +256,7 @@ class SprintOutcome(Described):
     UNJUDGED = word(
         "unjudged", "Nothing is left to do, or to be started, but a gate judged nothing: it fails without any patch."
     )
+    UNANSWERED = word("unanswered", "Nothing is left to do until somebody answers: the last run of a persona asks.")
     BROKEN = word(
         "broken",
         "Every run of an agent failed, those of several personas and at least one retry: the agent itself "
@@ -307,6 +309,14 @@ class AskStep(Described):
     PLAN = word("plan", "A planner makes tasks of it.")
     WORK = word("work", "Its tasks are done.")
     ANSWER = word("answer", "A reporter answers from their results.")
+
+
+class GateStatus(Described):
+    """What a gate says of a commit."""
+
+    PASSED = word("passed", "It has passed there.")
+    FAILED = word("failed", "It has failed there, and never passed.")
+    UNJUDGED = word("unjudged", "It has not judged that.")
 
 
 class NeedKind(Described):

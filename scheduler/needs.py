@@ -20,7 +20,7 @@ _SHORT = 12
 _RUN = 8
 _DISPATCH = 8
 _REQUEST = 60  # characters of a request in plain words
-_ESCALATE = "escalate"
+_ESCALATE, _QUESTION = "escalate", "question"
 _URGENT = frozenset({"high", "urgent"})
 _WAITS = frozenset({DeployOutcome.FAILED, DeployOutcome.SKIPPED_POLICY})
 _THINGS = (
@@ -129,7 +129,7 @@ def mail_need(
     asks = type == _ESCALATE if is_program else type not in reader.never and sender != reader.human
     if not asks:
         return None
-    text = f"{sender} writes: {line(subject) or 'a message'}"
+    text = f"{sender} {'asks' if type == _QUESTION else 'writes'}: {line(subject) or 'a message'}"
     command = f"team-mail read {seq} --persona {reader.human}"
     urgent = priority in _URGENT
     return Need(

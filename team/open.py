@@ -24,6 +24,7 @@ from ..personas.agents.recipe import Recipe
 from ..personas.agents.replay import ReplayAgent
 from ..personas.agents.sandbox import Sandbox
 from ..personas.agents.scripts import bundled_agent
+from ..personas.agents.session import Sessions
 from ..personas.bundled import with_bundled
 from ..personas.chat.agent import chat_agent
 from ..personas.chat.orders import Orders as ChatOrders
@@ -150,7 +151,7 @@ def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = N
     sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
     agent = CommandAgent(
         name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox,
-        recipe_of(settings), settings.model or "",
+        recipe_of(settings), settings.model or "", sessions_of(settings),
     )  # fmt: skip
     if settings.kind == "acp":
         return acp_agent(
@@ -168,7 +169,7 @@ def mail_server() -> tuple[str, ...]:
 
 def chat_orders(settings: AgentSettings) -> ChatOrders:
     """Return what a table of kind `chat` says of its model."""
-    silence = settings.idle or ChatOrders.silence
+    silence = settings.idle / 2 if settings.idle else ChatOrders.silence  # so that it is told before the run is ended
     return ChatOrders(
         settings.base_url or "", settings.model or "", "", settings.context or 0, settings.tools, settings.turns,
         settings.commands, silence,
@@ -181,6 +182,14 @@ def recipe_of(settings: AgentSettings) -> Recipe | None:
         return None
     recipe = Recipe(preset(settings.preset), settings.model, settings.args, settings.sandbox == "bwrap")
     return recipe if recipe.words() == settings.command else None
+
+
+def sessions_of(settings: AgentSettings) -> Sessions:
+    """Return how the command of a table goes on with a session, which is known of that of its preset."""
+    if not (recipe := recipe_of(settings)):
+        return Sessions(why_not="its command is your own, and not that of a preset")
+    known = recipe.preset
+    return Sessions(known.resume, known.sessions, len(known.last), known.not_resumed, known.cumulative)
 
 
 def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:

@@ -42,7 +42,7 @@ ARROWS = {
     "mail.commands": {"mail", "mail.archive", "mail.check", "mail.log", "mail.query", "mail.text"},
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
-    "personas": {"personas.capture", "personas.running", "personas.setup", "personas.spending"},
+    "personas": {"personas.capture", "personas.foreign", "personas.running", "personas.setup", "personas.spending"},
     "personas.acp": {
         "personas",
         "personas.agents",
@@ -52,6 +52,7 @@ ARROWS = {
     },
     "personas.agents": {
         "personas",
+        "personas.agents.presets",
         "personas.running",
         "personas.setup",
         "personas.spending",
@@ -67,12 +68,14 @@ ARROWS = {
         "personas.streams",
         "personas.web",
     },
+    "personas.foreign": {"personas"},
     "personas.jules": {"personas", "personas.agents", "personas.running", "personas.streams", "personas.web"},
     "personas.running": {"personas", "personas.keeping", "personas.spending"},
     "personas.setup": {"personas", "personas.agents", "personas.running"},
     "personas.streams": {"personas", "personas.keeping", "personas.spending"},
     "personas.web": {"personas"},
     "personas.spending": {"personas.keeping"},  # which figures are believed: its small process imports nothing of ours
+    "scheduler.answers": {"scheduler.context", "scheduler.kinds", "scheduler.settings", "scheduler.state"},
     "scheduler.approval": {"scheduler.kinds"},
     "scheduler.claims": {
         "scheduler.errors",
@@ -187,6 +190,7 @@ ARROWS = {
     },
     "scheduler.problems": {"scheduler.errors"},
     "scheduler.runs": {
+        "scheduler.answers",
         "scheduler.claims",
         "scheduler.context",
         "scheduler.foretell",
@@ -260,6 +264,7 @@ ARROWS = {
         "team.cleaning",
         "team.dispatcher",
         "team.doctor",
+        "team.hooks",
         "team.init",
         "team.install",
         "team.interrupts",
@@ -284,12 +289,14 @@ ARROWS = {
         "team.demo",
         "team.diagnostics",
         "team.home",
+        "team.hooks",
         "team.mcp",
         "team.session",
         "team.show",
         "team.show.charts",
     },
     "team.commands.outside": {
+        "team.api",
         "team.api.outside",
         "team.commands.common",
         "team.session",
@@ -300,6 +307,7 @@ ARROWS = {
         "team.api",
         "team.commands.common",
         "team.home",
+        "team.hooks",
         "team.session",
         "team.show",
         "team.webhooks",
@@ -402,6 +410,7 @@ LAZY = {
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
     "personas.acp.play": {"turns"},  # the agent starts while the SDK is loaded
+    "personas.roster": {"mapping", "reading"},  # a team of its own files needs no other tool's
     "personas.running.postbox": {"cli", "frontmatter", "render"},  # the first command of a run waits for neither
     "personas.running.request": {"cli"},  # nor does its mail process, until a command needs Typer
     "personas.prompt": {"template"},  # an idle tick writes no prompt, and need not wait for Jinja2
@@ -412,6 +421,8 @@ LAZY = {
     "team.console.api.sprints": {"deploy"},  # as above
     "team.console.api.views": {"tasks"},  # as above
     "team.console.pages.page": {"filters"},  # only pages need them
+    "team.hooks.seat": {"claims", "errors", "process"},  # a hook without mail reads no claims
+    "team.hooks.show": {"mail", "cursor", "unread", "open", "output", "escape"},  # nor anything else
     "team.mcp.serve": {"http"},  # a client on standard input does not wait for the server
     "team.api.sprints": {
         "continuous",

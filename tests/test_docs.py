@@ -14,7 +14,7 @@ OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
     "sessions", "llm-api", "llm-api-actions",
     "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules", "jules",
-    "repositories", "github", "mcp", "acp",
+    "repositories", "github", "mcp", "acp", "chat", "hooks",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
@@ -23,13 +23,21 @@ OWN_GUIDES = dict.fromkeys(("dispatch", "ask", "replay", "trace", "runs", "dispa
     "plan": "plan"
 }
 OWN_GUIDES |= dict.fromkeys(("try", "doctor"), "agents") | {"schedules": "schedules", "session": "sessions"}
-OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worker", "hook"), "claims")
+OWN_GUIDES |= dict.fromkeys(("task", "claim", "renew", "release", "done", "worker"), "claims")
 OWN_GUIDES |= {"notify": "notify", "metrics": "diagnostics", "export": "diagnostics", "command": "llm-api"}
-OWN_GUIDES |= {"mcp": "mcp", "console": "console", "jules": "jules", "publish": "github", "take": "github"}
+OWN_GUIDES |= {
+    "mcp": "mcp",
+    "hook": "hooks",
+    "join": "hooks",
+    "console": "console",
+    "jules": "jules",
+    "publish": "github",
+    "take": "github",
+}
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip|python -m) .*$"
     r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs)[^`]*`"
-    r"|^command = \[.*$|ask each for its `--help`"
+    r"|^command = \[.*$|`(llama-server|vllm serve) [^`]*`|ask each for its `--help`"
 )
 
 

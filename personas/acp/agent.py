@@ -72,6 +72,11 @@ class AcpAgent(CommandAgent):
             return f"agent {self.name} speaks ACP, for which a package is missing: {INSTALL}"
         return super().trouble()
 
+    def unresumable(self, session: str) -> str:
+        """Return "": whether the agent loads the session is known once it is asked, and told then."""
+        del session
+        return ""
+
     def _words(self, job: Job) -> tuple[str, ...]:
         model = self._model(job)
         return (*super()._words(job), *(word.replace("{model}", model) for word in self.model_words if model))

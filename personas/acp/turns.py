@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 import warnings
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,15 @@ class Run:
             self._printer.stand(note)
         self._figures.begin()
         seen = {*self._folder.names("inbox")}
+        before = seen.copy()
         for _ in range(_MOST_TURNS + 1):
             self._told.begin_turn()
             response = await session.prompt(prompt)
             self._told.flush()
             if why := self._why_failed(response):
                 return why, True
+            self._take(seen - before)
+            before = seen.copy()
             prompt = self._next(seen)
             if not prompt:
                 break
@@ -128,6 +131,14 @@ class Run:
         new = [name for name in sorted(self._folder.names("inbox")) if name not in seen and name.endswith(".md")]
         seen.update(new)
         return new
+
+    def _take(self, names: Iterable[str]) -> None:
+        """Say of the mail that the last turn was about that it was taken into account: it ended well."""
+        for name in names:
+            number = name.removesuffix(".md")
+            if number.isdecimal():
+                with suppress(OSError):  # what the agent did to its inbox is its own loss
+                    self._folder.give("inbox", f"{number}.taken", b"")
 
     # -- its end from outside
 

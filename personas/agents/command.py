@@ -28,6 +28,7 @@ from ..streams.stream import read_stream
 from .recipe import Recipe
 from .result import FILE, is_written, log_of, output_of
 from .sandbox import Sandbox
+from .session import Sessions
 from .verdict import BadExit, failed, verdict
 
 PLACEHOLDERS = ("persona", "run", "attempt", "sprint", "prompt_file", "workspace", "slot", "port", "timeout", "model")
@@ -44,6 +45,7 @@ class CommandAgent:
     it leaves for its task cannot be read. `bad_exit` is what an exit code other than 0 makes of a run whose output says
     success. With a `sandbox` it reaches nothing but what that shows. A command that a preset made is made anew by its
     `recipe` for a persona that asks for another model, or may do less. `{model}` is that model, or else `model`.
+    `sessions` says how a run goes on with a session.
 
     Its environment holds the harmless part of the scheduler's (`PASSED`), the variables named in `env` (some only if
     another one is set, `NAME if OTHER`), and those that `env_file` sets. All values of `env_file`, and those in `env`
@@ -60,6 +62,7 @@ class CommandAgent:
     sandbox: Sandbox | None = None
     recipe: Recipe | None = None
     model: str = ""
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def max_prompt(self) -> int | None:
@@ -82,6 +85,10 @@ class CommandAgent:
             return why
         why = self.sandbox and self.sandbox.trouble(self.command)
         return f"agent {self.name}: {why}" if why else None
+
+    def unresumable(self, session: str) -> str:
+        """Return why a run cannot go on with a session of this agent, "" if it can. Raises UsageError."""
+        return self.sessions.trouble(session, self._passed() | self._secrets())
 
     def _missing(self) -> str | None:
         if not self.command or not self.command[0]:
@@ -123,7 +130,8 @@ class CommandAgent:
 
     def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
         """Return the words that are started, in the sandbox if there is one. Raises UsageError and OSError."""
-        argv = [self._filled(word, job, prompt_file) for word in self._words(job)]
+        words = [self._filled(word, job, prompt_file) for word in self._words(job)]
+        argv = self.sessions.command(words, job.resume, env)
         return self.sandbox.wrap(argv, env, job) if self.sandbox else argv
 
     def rejoin(self, job: Job) -> Outcome | None:
@@ -169,9 +177,12 @@ class CommandAgent:
         return filled(word, values)
 
     def _environment(self, job: Job) -> dict[str, str]:
-        passed = self._named() | {name: value for name, value in given().items() if PASSED.fullmatch(name)}
         folder = job.workspace / RUN_FOLDER
-        return {"BASH_ENV": str(folder / STARTUP)} | passed | {"PATH": _path(folder), "TERM": "dumb"}
+        return {"BASH_ENV": str(folder / STARTUP)} | self._passed() | {"PATH": _path(folder), "TERM": "dumb"}
+
+    def _passed(self) -> dict[str, str]:
+        """Return the variables of the scheduler that a run gets."""
+        return self._named() | {name: value for name, value in given().items() if PASSED.fullmatch(name)}
 
     def _secrets(self) -> dict[str, str]:
         return read_environment(self.env_file, self.name) if self.env_file else {}

@@ -19,6 +19,7 @@ from ..web.urls import is_loopback
 from .orders import CONTEXT, ChatError, Orders
 
 KEY, MISSING, BAD = frozenset({401, 403}), 404, 400  # statuses of HTTP
+UNTOLD = "as nobody says otherwise: set context if that is wrong"
 _QUICK = 5.0  # seconds for a question
 _MOST_LISTED = 20
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d+)", re.MULTILINE)
@@ -106,7 +107,7 @@ class ServerFacts:
         for where, ask in asked:
             if size := _asked(ask):
                 return size, where
-        return CONTEXT, "as nobody says otherwise: set context if that is wrong"
+        return CONTEXT, UNTOLD
 
     @property
     def _names(self) -> set[str]:
@@ -129,9 +130,10 @@ class ServerFacts:
         return self._quick(self._root).get("props")["default_generation_settings"]["n_ctx"]
 
     def _of_lm_studio(self) -> Any:
+        """Ask for the context of a model that is loaded: how it loads one is not what it could take at most."""
         models = self._quick(self._root).get("api/v0/models")["data"]
         own = next(each for each in models if each["id"] in self._names)
-        return own.get("loaded_context_length") or own["max_context_length"]
+        return own.get("loaded_context_length") or (own["max_context_length"] if own.get("state") == "loaded" else 0)
 
     def _of_ollama(self) -> Any:
         """Ask for the context that Ollama runs the model with, which is usually less than the model could take."""

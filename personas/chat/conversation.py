@@ -12,13 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from ...mail.clock import Clock
 from ...mail.text.escape import line
 from ...mail.text.units import counted
 from ..streams.printer import Printer
+from .about import UNTOLD
 from .answer import Answer, Call, Tokens
 from .blocks import FORM, RUN, blocks
 from .memory import Memory, Turn, tokens_of
-from .orders import ChatError, Orders
+from .orders import CONTEXT, ChatError, Orders
 from .server import ChatServer, Message, NoTools, TooLong
 from .tools import Done, Toolbox
 
@@ -27,6 +29,7 @@ _SAME = 6  # times in a row that a turn may be the same, with the same results
 _CUTS, _SILENCES = 2, 2  # answers in a row that may be cut off at a limit, or say nothing
 _TRIES = 6  # at a context that is smaller than it was believed to be
 _SHOWN = 300
+_PIECE, _PAUSE = 120, 0.25  # characters of a message, or seconds, after which what came is printed
 _TELLING = ("path", "pattern", "command", "number", "to")  # arguments that tell calls of one tool apart
 _SYSTEM = """\
 You work in a folder, the workspace, by the tools that you are given; nobody reads along or answers meanwhile. What is
@@ -79,6 +82,7 @@ class Conversation:
     def __post_init__(self) -> None:
         self.in_blocks = self.orders.tools == "blocks"
         self.memory = Memory([], 1)
+        self._is_told = True  # whether the server told the context
 
     @property
     def orders(self) -> Orders:
@@ -88,9 +92,10 @@ class Conversation:
     def hold(self) -> str:
         """Hold it; return the last answer. Raises ChatError and RateLimited."""
         self._begin()
-        cuts = silences = 0
-        for _ in range(self.orders.turns):
-            answer = self._asked()
+        answer, cuts, silences = self._asked(), 0, 0
+        self._look_again()
+        for turn in range(self.orders.turns):
+            answer = self._asked() if turn else answer
             if answer.is_cut or answer.finish == "content_filter":
                 cuts += 1
                 self._cut(answer, last=cuts > _CUTS)
@@ -108,8 +113,16 @@ class Conversation:
 
     def _begin(self) -> None:
         context, where = self.server.facts.context()
+        self._is_told = where != UNTOLD
         self.printer.stand(f"context: {context:,} tokens, {where}")
         self._set_up(context)
+
+    def _look_again(self) -> None:
+        """Ask for the context once more where nobody knew it: Ollama tells that of a model which has been loaded."""
+        size, where = self.server.facts.context() if not self._is_told else (0, "")
+        if where and where != UNTOLD:
+            self.printer.stand(f"context: {size:,} tokens, {where}")
+            self.memory.context = min(self.memory.context, size) if size < CONTEXT else size
 
     def _set_up(self, context: int) -> None:
         """Make the first messages, in the form that the model takes."""
@@ -130,7 +143,7 @@ class Conversation:
         for _ in range(_TRIES):
             messages = self.memory.messages()
             tools = [] if self.in_blocks else [tool.schema for tool in self.toolbox.tools]
-            part = _Part(self.printer)
+            part = _Part(self.printer, self.server.clock)
             try:
                 answer = self.server.complete(messages, tools, part.hear, self.memory.context, part.again)
             except TooLong as error:
@@ -143,6 +156,7 @@ class Conversation:
                 self.in_blocks = True
                 self._set_up(self.memory.context)
             else:
+                part.flush()
                 self._count(answer)
                 self._print(answer)
                 return answer
@@ -229,19 +243,31 @@ class Conversation:
 
 @dataclass
 class _Part:
-    """Prints a message in the pieces in which it comes."""
+    """Prints a message as it comes, in larger pieces than those of one word in which servers send it."""
 
     printer: Printer
-    begun: bool = False
+    clock: Clock
+    _begun: bool = False
+    _kept: str = ""
+    _last: float = 0.0
 
     def hear(self, text: str) -> None:
-        if not self.begun:
+        self._kept += text
+        if len(self._kept) >= _PIECE or self.clock.monotonic() - self._last >= _PAUSE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what is kept."""
+        if self._kept and not self._begun:
             self.printer.begin_part()
-            self.begun = True
-        self.printer.say_part(text)
+            self._begun = True
+        if self._kept:
+            self.printer.say_part(self._kept)
+        self._kept, self._last = "", self.clock.monotonic()
 
     def again(self) -> None:
-        self.begun = False
+        """Forget a message that did not come to its end; the next piece begins another one."""
+        self._begun, self._kept = False, ""
 
 
 def _said(text: str, calls: Sequence[Call] = ()) -> Message:

@@ -24,6 +24,7 @@ from .orders import ChatError, Orders
 Message = dict[str, Any]
 PATIENCE = 120.0  # seconds that one request waits for a limit of rate
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each further try
+_ABSENT = 2  # further tries where no server is
 _AGAIN = frozenset({0, 408, 425, 500, 502, 503, 504, 529})
 _BYTES = 4  # of a token that are taken before an answer is cut
 _LONGEST = 4 << 20  # characters of an answer
@@ -99,14 +100,15 @@ class ChatServer:
 
         Raises ChatError, RateLimited, TooLong and NoTools.
         """
-        for pause in (*self.pauses, None):
+        for number, pause in enumerate((*self.pauses, None)):
             try:
                 return self._once(messages, tools, hear, context)
             except RateLimited:
                 raise
             except ServiceError as error:
                 self._judge(error, with_tools=bool(tools))
-                if pause is None or isinstance(error, NotCalled):
+                is_absent = not (error.status or error.was_sent) and number >= _ABSENT
+                if pause is None or is_absent or isinstance(error, NotCalled):
                     raise ChatError(self.facts.explained(error)) from None
                 self.tell(f"{error}; tried again in {pause:g} s")
             again()

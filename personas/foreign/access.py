@@ -43,6 +43,17 @@ _WRITE = {  # names of tools, in small letters, that write files, and that run c
 }  # fmt: skip
 _ITEM = re.compile(r"([^()]+)(?:\((.*)\))?", re.DOTALL)
 _EVERYTHING = {"*", "all"}
+_BUILT_IN = {
+    "agent",
+    "browser",
+    "edit",
+    "execute",
+    "read",
+    "search",
+    "todo",
+    "vscode",
+    "web",
+}  # sets of Copilot's tools
 _SHOWN = 3  # names in a note
 _CATCH_ALL = {"*", "**", "**/*"}
 _NO_WRITER = "has no tool that writes files: paths = []; add paths if its commands are to change some"
@@ -123,7 +134,11 @@ def _bare(name: str) -> str:
 
 
 def _is_server(name: str) -> bool:
-    return name.startswith("mcp_") or "/" in name or name.endswith(".*")
+    return (
+        name.startswith("mcp_")
+        or name.endswith(".*")
+        or ("/" in name and name.split("/", maxsplit=1)[0] not in _BUILT_IN)
+    )
 
 
 def _command(name: str) -> str:

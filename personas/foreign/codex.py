@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.team_file import syntax_error
-from ..frontmatter import Fault
+from ..frontmatter import Fault, number
 from .markdown import check_link
-from .sheet import Format, NotAPersona, Sheet, number, plain
+from .sheet import Format, NotAPersona, Sheet, plain
 
 PROMPT = "developer_instructions"
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_DEEP = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){40}""", re.ASCII)
 _ASSIGNED = re.compile(r"^[ \t]*\[*[ \t]*\"?([\w-]+)", re.MULTILINE)
 
 
@@ -23,6 +24,8 @@ def read_codex(text: str, id: str, source: Path | None) -> Sheet:
     """Read a file of Codex. Raises Fault with its line, and NotAPersona for TOML that is something else."""
     text = text.removeprefix("\ufeff")
     check_link(text)
+    if match := _DEEP.search(text):  # each dot costs as much as all before it
+        raise Fault(text.count("\n", 0, match.start()) + 1, "tables nested too deep; flatten them")
     try:
         values = tomllib.loads(text)
     except RecursionError:

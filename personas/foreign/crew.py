@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ...mail.team_file import crew_names
-from ..frontmatter import Fault, read_parts
-from .markdown import check_link, write_yaml
+from ..frontmatter import Fault, read_parts, write_yaml
+from .markdown import check_link
 from .sheet import MAX_SHEETS, Format, NotAPersona, Sheet, plain, spelled
 
 PARTS = ("role", "goal", "backstory")

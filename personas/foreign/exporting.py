@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
-from ..frontmatter import Fault
-from ..persona import Persona
+from ...mail.text.units import seconds, span
+from ..frontmatter import Fault, number
+from ..persona import Persona, default_name
 from .access import spelled_access
 from .codex import write_codex
 from .crew import composed, write_crew
-from .mapping import ACCESS, DESCRIPTION, GROUPS, MODEL, NAME, PROMPT, ROLE, TIMEOUT, Mapped, persona_of
+from .mapping import (
+    ACCESS,
+    DESCRIPTION,
+    GROUPS,
+    MODEL,
+    NAME,
+    PROMPT,
+    ROLE,
+    TIMEOUT,
+    Mapped,
+    has_braces,
+    is_ours,
+    persona_of,
+)
 from .markdown import write_markdown
-from .sheet import Format, Sheet, number
+from .sheet import Format, Sheet
 
 FILES = {  # where each tool looks for its files
     Format.CLAUDE: ".claude/agents/{id}.md",
@@ -25,6 +39,8 @@ FILES = {  # where each tool looks for its files
     Format.OPENCODE: ".opencode/agents/{id}.md",
 }
 _SLUGS = {Format.CLAUDE, Format.CODEX, Format.GEMINI}  # whose names are ids
+# Keys of ours that a format has as they are.
+NATIVE = {Format.EGREGORA: ("id", "emoji", "scheduled")}
 _OURS = {  # what no other format says
     "after": "others are not waited for",
     "priority": "there is no order of landing",
@@ -55,14 +71,52 @@ def exported(persona: Persona, form: Format) -> Exported:
     keys: dict[str, Any] = {}
     for group, names in GROUPS[form].items():
         before = {key: kept[key] for key in names if key in kept}
-        keys |= before if before and _means_it(persona, form, group, before) else said.get(group, {})
-    rest = {key: value for key, value in kept.items() if not any(key in names for names in GROUPS[form].values())}
+        beside = {key: kept[key] for key in _SAID[group] if key in kept}  # of ours, which beat them
+        keys |= before if before and _means_it(persona, form, group, beside | before) else said.get(group, {})
+    rest = dict(_others(persona, form, kept))
     if form == Format.EGREGORA:
-        keys = {"id": persona.id, **({"emoji": persona.emoji} if persona.emoji else {}), **keys}
-        keys |= {"scheduled": persona.scheduled} if not persona.scheduled else {}
+        own = own_keys(persona)
+        keys = {key: own[key] for key in NATIVE[form] if own.get(key) not in {None, True}} | keys
     prompt = _prompt(persona, form)
     sheet = Sheet(form, persona.id, keys | rest, composed(keys) if form == Format.CREWAI else prompt)
     return Exported(sheet, tuple(_lost(persona, form, sheet)))
+
+
+def _others(persona: Persona, form: Format, kept: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the kept keys that nothing comes of, and those of ours that somebody wrote in, as they are now."""
+    own = own_keys(persona)
+    for key, value in kept.items():
+        if any(key in names for names in GROUPS[form].values()):
+            continue
+        if not is_ours(form, key) or _means_it(persona, form, key, {key: value}):
+            yield key, value
+        elif key in own:
+            yield key, own[key]
+
+
+def own_keys(persona: Persona) -> dict[str, Any]:
+    """Return the front matter of a persona: the keys that are not as they would be without a word."""
+    scheduled: Any = "mail" if persona.by_mail and persona.scheduled else persona.scheduled
+    front: dict[str, Any] = {"id": persona.id}
+    if persona.name != default_name(persona.id):
+        front["name"] = persona.name
+    for key in ("emoji", "description", "role", "agent", "model"):
+        if value := getattr(persona, key):
+            front[key] = value
+    for key in ("paths", "commands", "sparse"):
+        if (globs := getattr(persona, key)) is not None:
+            front[key] = [*globs]
+    if persona.timeout is not None:
+        exact = seconds(text := span(persona.timeout)) == persona.timeout
+        front["timeout"] = text if exact else f"{number(persona.timeout)}s"
+    front["scheduled"] = scheduled
+    if persona.priority:
+        front["priority"] = persona.priority
+    if persona.after:
+        front["after"] = [*persona.after]
+    if persona.template is not True and has_braces(persona.prompt):
+        front["template"] = False
+    return front
 
 
 def _means_it(persona: Persona, form: Format, group: str, keys: Mapping[str, Any]) -> bool:
@@ -74,7 +128,7 @@ def _means_it(persona: Persona, form: Format, group: str, keys: Mapping[str, Any
         return False
     if group == PROMPT:
         return again.prompt == persona.prompt
-    return all(getattr(again, name) == getattr(persona, name) for name in _SAID[group])
+    return all(getattr(again, name) == getattr(persona, name) for name in _SAID.get(group, (group,)))
 
 
 def spelled_groups(form: Format, persona: Persona) -> dict[str, dict[str, Any]]:
@@ -102,11 +156,7 @@ def spelled_groups(form: Format, persona: Persona) -> dict[str, dict[str, Any]]:
 
 def _prompt(persona: Persona, form: Format) -> str:
     """Return the prompt: for a tool that renders it, braces that are text are marked as such."""
-    raw = (
-        form == Format.EGREGORA
-        and persona.template is False
-        and any(mark in persona.prompt for mark in ("{{", "{%", "{#"))
-    )
+    raw = form == Format.EGREGORA and persona.template is False and has_braces(persona.prompt)
     text = persona.prompt.strip("\n")
     if raw and "endraw" in text:
         return text.replace("{", "{{ '{' }}")
@@ -127,7 +177,7 @@ def _lost(persona: Persona, form: Format, sheet: Sheet) -> list[str]:
         lost.append("agent: the tool itself plays it")
     if persona.scheduled and form != Format.EGREGORA:
         lost.append("scheduled: it is called, and has no standing duty there")
-    if persona.template is True and any(mark in persona.prompt for mark in ("{{", "{%")) and form != Format.EGREGORA:
+    if persona.template is True and has_braces(persona.prompt) and form != Format.EGREGORA:
         lost.append("prompt: its variables are not filled in there")
     others = [key for key in persona.extra if key != form.value]
     return [*lost, *(f"{key}: is not its own" for key in others)]

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple, cast
 
 from ...mail.directory import PROGRAMS
 from ...mail.text.units import span
-from ..frontmatter import BOOLEANS, Fault, Part, read_parts
+from ..frontmatter import BOOLEANS, Fault, Part, read_parts, write_yaml
 from ..persona import OWN_KEYS, Persona, made_persona, meant
 from . import access
-from .markdown import write_yaml
 from .reasons import REASONS, why_not
 from .sheet import Format, Note, Sheet, spelled
 
@@ -37,7 +36,7 @@ GROUPS: Mapping[Format, Mapping[str, tuple[str, ...]]] = {
 # Keys that the formats share with us, each with another meaning.
 _THEIRS = {
     Format.COPILOT: {"agent", "model", "name", "description"},
-    Format.CREWAI: {"role", "tools"},
+    Format.CREWAI: {"role", "tools", "model", "name", "description"},
 }
 _PRESETS = {form: form.value for form in (Format.CLAUDE, Format.CODEX, Format.COPILOT, Format.GEMINI, Format.OPENCODE)}
 _EXAMPLES = re.compile(r"\n\s*\n|<example>|\b[Ee]xamples?:\s|\\n", re.DOTALL)
@@ -122,8 +121,7 @@ def short(description: str) -> tuple[str, bool]:
 
 def _own(sheet: Sheet) -> dict[str, Part]:
     """Return the keys of ours that a file of another tool has, because somebody wrote them in."""
-    grouped = {key for keys in GROUPS[sheet.format].values() for key in keys}
-    theirs = grouped | _THEIRS.get(sheet.format, set())
+    theirs = {key for keys in GROUPS[sheet.format].values() for key in keys} | _THEIRS.get(sheet.format, set())
     for key in sheet.keys:
         if (
             key not in theirs
@@ -132,9 +130,15 @@ def _own(sheet: Sheet) -> dict[str, Part]:
             and (near := meant(key)) in {"paths", "commands"}
         ):
             raise Fault(sheet.lines.get(key, 1), f"{key} is not a key; did you mean {near}?")
-    chosen = {key: sheet.keys[key] for key in OWN_KEYS if key in sheet.keys and key not in theirs}
+    chosen = {key: value for key, value in sheet.keys.items() if is_ours(sheet.format, key)}
     chosen.pop("id", None) if sheet.format != Format.EGREGORA else None
     return read_parts(write_yaml(chosen)) if chosen else {}
+
+
+def is_ours(form: Format, key: str) -> bool:
+    """Tell whether a key in a file of another tool is one of ours that somebody wrote in."""
+    grouped = any(key in keys for keys in GROUPS[form].values())
+    return key in OWN_KEYS and not grouped and key not in _THEIRS.get(form, ())
 
 
 def _place(sheet: Sheet, fault: Fault) -> int:

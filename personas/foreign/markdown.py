@@ -7,13 +7,11 @@ key: each value as YAML if it is that, else as the text that stands there. Every
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, cast
 
-import yaml
-
-from ..frontmatter import MAX_FRONT, Fault, Part, read_front
-from .sheet import Note, number, plain
+from ..frontmatter import MAX_FRONT, Fault, read_front, write_yaml
+from .sheet import Note, plain
 
 _KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?=[ \t]|$)(.*)")
 _FENCE = re.compile(r"`{3,}[\w-]*\s*")
@@ -132,7 +130,8 @@ def _value(key: str, rows: list[str], line: int) -> tuple[Any, bool]:
         if [*parts] == [key]:
             return parts[key].plain(), False
     except Fault as fault:
-        if key not in _FREE and len(rows) > 1 and any(row.startswith((" ", "\t", "-")) for row in rows[1:]):
+        within = len(rows) > 1 and any(row.startswith((" ", "\t", "-")) for row in rows[1:])
+        if key not in _FREE and (within or not str(fault).startswith("not YAML")):
             raise Fault(line + max(fault.line - 2, 0), str(fault)) from None
     first = cast("re.Match[str]", _KEY.match(rows[0]))[2].strip()
     if _BAR.fullmatch(first):
@@ -143,42 +142,6 @@ def _value(key: str, rows: list[str], line: int) -> tuple[Any, bool]:
     return re.sub(r"\\n", "\n", whole), True
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes YAML as people do: no aliases, numbers without exponents, long texts as blocks."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        del data
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        del indentless
-        super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    block = "\n" in value and not re.search(r"[ \t]\n|^\s|[^\n -~\u00a0-\ud7ff]", value)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, "|" if block else None)  # pyright: ignore[reportUnknownMemberType]
-
-
-def _number(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:float", number(value))  # pyright: ignore[reportUnknownMemberType]
-
-
-_add = cast("Callable[[type, Callable[[Any, Any], yaml.Node]], None]", _Dumper.add_representer)  # pyright: ignore[reportUnknownMemberType]
-_add(str, _text)
-_add(float, _number)
-
-
-def write_yaml(keys: Mapping[str, Any]) -> str:
-    """Return YAML that is read again as these values; empty for none."""
-    if not keys:
-        return ""
-    return yaml.dump(dict(keys), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
-
-
 def write_markdown(keys: Mapping[str, Any], prompt: str) -> str:
     """Return a file with this front matter and this prompt."""
     return f"---\n{write_yaml(keys)}---\n\n{prompt.strip(chr(10))}\n"
-
-
-__all__ = ["Front", "Part", "check_link", "read_markdown", "write_markdown", "write_yaml"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...mail.text.units import span
 from ..errors import PersonaError
 from ..frontmatter import Fault
-from ..persona import MAX_FILE, Persona, default_name, parse_persona
-from .exporting import spelled_groups
-from .mapping import Mapped, grouped, has_braces
+from ..persona import MAX_FILE, Persona, parse_persona
+from .exporting import NATIVE, own_keys, spelled_groups
+from .mapping import Mapped, grouped
 from .markdown import write_markdown
-from .sheet import Format, Sheet
+from .sheet import Sheet
 
 
 def own_file(sheet: Sheet, mapped: Mapped) -> str:
@@ -35,39 +34,11 @@ def own_file(sheet: Sheet, mapped: Mapped) -> str:
     return text
 
 
-def own_keys(persona: Persona) -> dict[str, Any]:
-    """Return the front matter of a persona: the keys that are not as they would be without a word."""
-    scheduled: Any = "mail" if persona.by_mail and persona.scheduled else persona.scheduled
-    front: dict[str, Any] = {"id": persona.id}
-    if persona.name != default_name(persona.id):
-        front["name"] = persona.name
-    for key in ("emoji", "description", "role", "agent", "model"):
-        if value := getattr(persona, key):
-            front[key] = value
-    for key in ("paths", "commands", "sparse"):
-        if (globs := getattr(persona, key)) is not None:
-            front[key] = [*globs]
-    if persona.timeout is not None:
-        front["timeout"] = span(persona.timeout)
-    front["scheduled"] = scheduled
-    if persona.priority:
-        front["priority"] = persona.priority
-    if persona.after:
-        front["after"] = [*persona.after]
-    if persona.template is not True and has_braces(persona.prompt):
-        front["template"] = False
-    return front
-
-
 def _kept(sheet: Sheet, persona: Persona) -> dict[str, Any]:
     """Return the keys that our own words do not say: all of a group, or none, and all that nothing comes of."""
-    said, own = spelled_groups(sheet.format, persona), own_keys(persona)
+    said, native = spelled_groups(sheet.format, persona), NATIVE.get(sheet.format, ())
     kept: dict[str, Any] = {}
     for group, keys in grouped(sheet).items():
-        rest = keys if group else {key: value for key, value in keys.items() if key not in own and key != "template"}
         if group == "" or keys != said.get(group, {}):
-            kept |= rest
+            kept |= {key: value for key, value in keys.items() if key not in native}
     return kept
-
-
-__all__ = ["Format", "own_file", "own_keys"]

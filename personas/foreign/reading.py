@@ -20,8 +20,8 @@ def read_sheets(text: str, path: Path, *, form: Format | None = None, id: str | 
     `form` is whose it is, by default what its name, its folder and its keys say; `id` is its persona's, by default the
     file's name.
     """
-    name = id_of(path.name) if id is None else id
     form = form or form_of_name(path)
+    name = id or (path.absolute().parent.name if form == Format.EGREGORA else id_of(path.name))
     if form == Format.CREWAI or path.suffix in {".yaml", ".yml"}:
         return read_crew(text, path)
     if form == Format.CODEX or path.suffix == ".toml":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.render import line
-from ..frontmatter import Fault
+from ..frontmatter import Fault, number
 
 MAX_SHEETS = 500  # in one file
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)  # what the front matter of ours reads as a number
@@ -111,8 +111,3 @@ def plain(value: Any, at: int, depth: int = 0) -> Any:
     if match := re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", text.replace("\r\n", "\n")):
         raise Fault(at, f"has the control character {match[0]!r}; remove it")
     return text.replace("\r\n", "\n")
-
-
-def number(value: float) -> str:
-    """Return a number without an exponent, where that is short."""
-    return str(value) if isinstance(value, int) or "e" not in repr(value) else f"{value:.15f}".rstrip("0")

@@ -151,9 +151,14 @@ class RunFolder:
             os.rename(scratch, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
 
     def give(self, folder: str, name: str, data: bytes) -> None:
-        """Write a file as `write` does, into a folder that is made again if the agent removed it. Raises OSError."""
-        with self._opened() as top, suppress(FileExistsError):
-            os.mkdir(folder, dir_fd=top)
+        """Write a file as `write` does, into a folder that is made again if the agent removed it. Raises OSError.
+
+        `folder` may be one below one of the folders.
+        """
+        steps = folder.split("/")
+        for above, name_of in ((steps[:end], steps[end]) for end in range(len(steps))):
+            with self._opened(*above) as top, suppress(FileExistsError):
+                os.mkdir(name_of, dir_fd=top)
         self.write(folder, name, data)
 
     def move(self, folder: str, name: str, target: str, new: str) -> None:

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ FOLDER = "slots"  # in the folder of a team
 _VERSION = 1
 _LAST_PORT = 65_535
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+_EVERY = "::"  # all addresses of this machine, by both protocols
+_TAKEN = {errno.EADDRINUSE, errno.EACCES}
 
 
-_held: dict[Path, range] = {}  # the claims of this process, which need not be read
+_held: dict[str, range] = {}  # the claims of this process, which need not be read
 
 
 class Slot(NamedTuple):
@@ -54,7 +57,7 @@ def variables_of(slot: int, port: int) -> dict[str, str]:
 
 
 class _Claim(NamedTuple):
-    file: Path
+    file: str
     ports: range
 
 
@@ -84,14 +87,14 @@ class Slots:
         finally:
             with suppress(OSError):
                 if not left:
-                    self._file(slot.number).unlink(missing_ok=True)
+                    Path(self._file(slot.number)).unlink(missing_ok=True)
             _held.pop(self._file(slot.number), None)
 
     def _take(self, keepers: Path) -> Slot:
         self.folder.mkdir(parents=True, exist_ok=True)
         with os.fdopen(Disk().open(self.folder / "lock", os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            own = _claims([self.folder])
+            own = _claims([str(self.folder)])
             taken = {claim.file for claim in own}
             number = next(number for number in count() if self._file(number) not in taken)
             return Slot(number, self._reserve(number, keepers, own))
@@ -108,9 +111,9 @@ class Slots:
                 continue
             self._write(file, keepers, ports)
             others = [*own, *self._foreign()]
-            if not any(_overlap(ports, claim.ports) and claim.file < file for claim in others):
+            if not any(_overlap(ports, claim.ports) and Path(claim.file) < Path(file) for claim in others):
                 return port
-        file.unlink(missing_ok=True)
+        Path(file).unlink(missing_ok=True)
         _held.pop(file, None)
         raise NotPrepared(f"no {self.width} free ports from {self.first} on; set port in [workspace] of team.toml")
 
@@ -122,29 +125,37 @@ class Slots:
 
     def _foreign(self) -> Sequence[_Claim]:
         """Find the claims of the teams beside this one."""
-        folders = self.folder.parent.parent.glob(f"*/{self.folder.name}")
-        return _claims(folder for folder in folders if folder != self.folder)
+        team, own = self.folder.parent, self.folder.name
+        others = (name for name in os.listdir(team.parent) if name != team.name)  # noqa: PTH208 - as in `_files_in`
+        return _claims(f"{team.parent}/{name}/{own}" for name in others)
 
-    def _write(self, file: Path, keepers: Path, ports: range) -> None:
+    def _write(self, file: str, keepers: Path, ports: range) -> None:
         claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
-        with replacing(file, durable=False) as scratch:
+        with replacing(Path(file), durable=False) as scratch:
             scratch.write_text(json.dumps(claim) + "\n")
         _held[file] = ports
 
-    def _file(self, number: int) -> Path:
-        return self.folder / f"{number}.json"
+    def _file(self, number: int) -> str:
+        return f"{self.folder}/{number}.json"
 
 
-def _claims(folders: Iterable[Path]) -> Sequence[_Claim]:
+def _files_in(folder: str) -> Iterator[str]:
+    """Yield the files of claims in a folder, none if it is not there. Each run asks, and pathlib takes longer."""
+    with suppress(OSError):
+        names = os.listdir(folder)  # noqa: PTH208
+        yield from (f"{folder}/{name}" for name in names if name[:1].isdigit() and name.endswith(".json"))
+
+
+def _claims(folders: Iterable[str]) -> Sequence[_Claim]:
     """Return the claims in some folders whose run may still have a process."""
     claims: list[_Claim] = []
     living: dict[str, bool] = {}
-    for file in (file for folder in folders for file in folder.glob("[0-9]*.json")):
+    for file in chain.from_iterable(map(_files_in, folders)):
         if file in _held:
             claims.append(_Claim(file, _held[file]))
             continue
         with suppress(OSError, ValueError, KeyError, TypeError):
-            claim: Any = json.loads(read_file(file))
+            claim: Any = json.loads(read_file(Path(file)))
             process = repr(claim["process"])
             if process not in living:
                 living[process] = alive(claim["process"])
@@ -163,13 +174,26 @@ def _overlap(ports: range, others: range) -> bool:
 
 
 def _is_free(port: int) -> bool:
-    """Tell whether a server could listen on a port of this machine's own addresses."""
+    """Tell whether a server could listen on a port of this machine's own addresses.
+
+    On Linux one try for all of its addresses is as good as one for each.
+    """
+    if sys.platform == "linux":
+        try:
+            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as server:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                server.bind((_EVERY, port))
+                return True
+        except OSError as error:
+            if error.errno in _TAKEN:
+                return False
     for family, address in _LOOPBACK:
         try:
             with socket.socket(family, socket.SOCK_STREAM) as server:
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 server.bind((address, port))
         except OSError as error:
-            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+            if error.errno in _TAKEN:
                 return False
     return True

@@ -1,1 +1,1 @@
-"""Requests to servers outside: one exchange, secrets from files, and JSON with retries, limits, pages and a cache."""
+"""Requests to servers outside: one exchange, secrets from files, JSON with retries, limits and pages, streams."""

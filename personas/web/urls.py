@@ -83,11 +83,13 @@ def endpoint(url: str, *, private: bool = False, plain: bool = False) -> str:
     if re.fullmatch(r"[\d.]+|.*:.*", host):
         try:
             why = refusal(host, loopback=is_loopback(host), private=private)
-            why = why or (unencrypted_refusal(host) if parts.scheme == "http" else "")
+            open_to = unencrypted_refusal(host) if parts.scheme == "http" and not why else ""
         except ValueError:
             raise ValueError(f"names the host {host!r}, which is neither a name nor an address") from None
         if why:
-            raise ValueError(f"must lead to {'an address outside' if private else 'a public address'}: {why}")
+            raise ValueError(f"must lead to a public address: {why}")
+        if open_to:
+            raise ValueError(f"leads by http:// to {open_to}")
     return url
 
 

@@ -91,7 +91,7 @@ class Dispatch:
         self._at_work, self._cancelled = set[str](), set[str]()
         self._budgets = replace(context.budgets, sprint=None, persona=None)  # those that bound a dispatch
         ledger = Ledger(self._budgets, now=context.clock.now, today=context.used_today)
-        self._watch = Watch(context, stop, leaving, ledger)
+        self._watch = Watch(context, stop, leaving, ledger, on_stop=self._asked_to_end)
         self._runner = runner(context, self._watch, listener)
         self._hold, self._bar = SessionHold(context, listener), ClaimHold(context, listener)
         self._flow = FlowRunner(self._attempt, stop, context.clock, self._after)
@@ -101,6 +101,10 @@ class Dispatch:
         self.stop.set()
         self._watch.end()
         self._flow.wake()
+
+    def _asked_to_end(self, dispatch: str) -> None:
+        if dispatch == self.state.id:
+            self.end()
 
     def leave(self) -> None:
         """Let those runs go on that can without this process, and end the others; a signal's handler may call it.

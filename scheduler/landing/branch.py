@@ -129,11 +129,11 @@ def _behind(context: Context, sprint: Sprint, way: InTheWay) -> Draft:
     ref = kept_as(sprint.branch)
     body = (
         f"{sprint.branch} is checked out in {way.place}, and was not moved under it: {way.why}.\n\n"
-        f"What lands is kept at {ref}, where the work goes on. The branch follows with the next weave after nothing is "
-        "changed there any more. To have it there yourself:\n\n"
+        f"What lands is kept at {ref}, where the work goes on. The branch follows with the next weave after that is "
+        f"settled: {way.then}. To have it there yourself then:\n\n"
         f"    cd {shlex.quote(way.place)}\n    git merge {ref}\n"
     )
-    subject = f"{sprint.branch} is checked out with changes, and stays behind"
+    subject = f"{sprint.branch} is checked out, and stays behind"
     return _letter(context, subject, body, f"behind {sprint.id} {way.place} {way.why}")
 
 
@@ -248,5 +248,6 @@ def _move_base(context: Context, sprint: Sprint, old: str, new: str) -> None:
     way = fast_forward(context.git, sprint.base_branch, old, new, f"team-mail: sprint {sprint.number}", asked=True)
     if way is not None:
         raise BranchMoved(
-            f"the checkout of {sprint.base_branch} in {way.place} is in the way ({way.why}); commit or stash"
+            f"the checkout of {sprint.base_branch} in {way.place} is in the way ({way.why}); {way.then}, then "
+            f"scheduler land {sprint.number}"
         )

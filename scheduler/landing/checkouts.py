@@ -6,6 +6,7 @@ A branch that moves alone leaves the old files behind, and the next commit there
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,16 +15,18 @@ from typing import NamedTuple
 from ...mail.log.disk import read_file
 from ...personas.errors import GitError
 from ...personas.git import Git, ask_checkout, move_checkout
+from .under_way import CHANGED, UnderWay, locked, under_way
 
+_LINKED = "worktrees"  # the folder in a git directory in which those of linked work trees are
 _LOCKED = 128  # git says no more where the index is locked; the command that moves the files does
-_UNDER_WAY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 
 
 class InTheWay(NamedTuple):
-    """Why a branch cannot be moved: a work tree that has it, and what is going on there."""
+    """Why a branch cannot be moved: a work tree that has it, what is going on there, and what to do about it."""
 
     place: str
     why: str
+    then: str = CHANGED
 
 
 def fast_forward(git: Git, branch: str, old: str, new: str, reason: str, *, asked: bool = False) -> InTheWay | None:
@@ -34,8 +37,8 @@ def fast_forward(git: Git, branch: str, old: str, new: str, reason: str, *, aske
     Raises GitError if git refuses, as it does if somebody else has moved the branch.
     """
     ref, places = f"refs/heads/{branch}", [*_places(git, branch)]
-    for place in _rebased(git, branch):
-        return InTheWay(place, "a rebase or bisection of it is under way")
+    for place, directory in _rebased(git, branch):
+        return InTheWay(place, *(under_way(directory) or UnderWay("a rebase of it is under way", "end that")))
     moves = dict[str, bool]()
     for place in places:
         move = _move_in(place, old, new, asked=asked)
@@ -53,7 +56,7 @@ def fast_forward(git: Git, branch: str, old: str, new: str, reason: str, *, aske
             with suppress(GitError, OSError):
                 move_checkout(Path(place), new, old)
         if len(moved) < sum(moves.values()):
-            return InTheWay(next(place for place in moves if place not in moved), str(error))
+            return _refused(next(place for place in moves if place not in moved), error)
         raise
     return None
 
@@ -68,45 +71,58 @@ def _places(git: Git, branch: str) -> Iterator[str]:
             yield path
 
 
-def _rebased(git: Git, branch: str) -> Iterator[str]:
-    """Find where a branch is being rebased or bisected: nobody has it checked out then, and git moves it at the end."""
+def _rebased(git: Git, branch: str) -> Iterator[tuple[str, Path]]:
+    """Find where a branch is being rebased or bisected: nobody has it checked out then, and git moves it at the end.
+
+    Yield the work tree and its git directory.
+    """
     for names, text in (("rebase-*/head-name", f"refs/heads/{branch}"), ("BISECT_START", branch)):
         for found in (*git.directory.glob(names), *git.directory.glob(f"worktrees/*/{names}")):
             with suppress(OSError):
                 if os.fsdecode(read_file(found)).strip() == text:
-                    yield _work_tree(git, found.relative_to(git.directory).parts)
+                    parts = found.relative_to(git.directory).parts
+                    own = git.directory.joinpath(*parts[:2]) if parts[0] == _LINKED else git.directory
+                    yield _work_tree(git, parts), own
 
 
 def _work_tree(git: Git, parts: tuple[str, ...]) -> str:
     """Return the work tree that a file of a git directory is of."""
-    if parts[0] != "worktrees":
+    if parts[0] != _LINKED:
         return str(git.directory.parent)
-    link = read_file(git.directory / "worktrees" / parts[1] / "gitdir")
+    link = read_file(git.directory / _LINKED / parts[1] / "gitdir")
     return str(Path(os.fsdecode(link).strip()).parent)
 
 
 def _move_in(place: str, old: str, new: str, *, asked: bool) -> InTheWay | bool:
     """Tell whether the files of a work tree have to be moved: not if they are there already, after a crash."""
-    there = False
+    there, why = False, ""
+    if not Path(place).is_dir():
+        return InTheWay(place, "it is locked, and away", f"git worktree unlock {shlex.quote(place)} lets go of it")
     try:
-        if not (why := _under_way(Path(place))):
-            ask_checkout(Path(place), "update-index", "-q", "--refresh", allowed=(0, 1, _LOCKED))
-            there = not _differs(place, "diff-index", "--cached", new)
-            if not asked and _differs(place, "diff-files"):
-                why = "files are changed there"
-            elif not there and (not old.strip("0") or (not asked and _differs(place, "diff-index", "--cached", old))):
-                why = "changes are staged there"
+        if going_on := under_way(_directory(place)):
+            return InTheWay(place, *going_on)
+        ask_checkout(Path(place), "update-index", "-q", "--refresh", allowed=(0, 1, _LOCKED))
+        there = not _differs(place, "diff-index", "--cached", new)
+        if not asked and _differs(place, "diff-files"):
+            why = "files are changed there"
+        elif not there and (not old.strip("0") or (not asked and _differs(place, "diff-index", "--cached", old))):
+            why = "changes are staged there"
     except (GitError, OSError) as error:
-        why = str(error)
+        return _refused(place, error)
     return InTheWay(place, why) if why else not there
 
 
-def _under_way(place: Path) -> str | None:
-    """Say what keeps a work tree from being looked at; None if nothing does."""
-    if not place.is_dir():
-        return "it is locked, and away"
-    own = Path(os.fsdecode(ask_checkout(place, "rev-parse", "--absolute-git-dir")).removesuffix("\n"))
-    return "a merge is under way there" if any((own / name).exists() for name in _UNDER_WAY) else None
+def _refused(place: str, error: GitError | OSError) -> InTheWay:
+    """Return why git does nothing in a work tree: a lock of its index, or what it says."""
+    with suppress(GitError, OSError):
+        if lock := locked(_directory(place)):
+            return InTheWay(place, *lock)
+    return InTheWay(place, str(error))
+
+
+def _directory(place: str) -> Path:
+    """Return the git directory of a work tree. Raises GitError."""
+    return Path(os.fsdecode(ask_checkout(Path(place), "rev-parse", "--absolute-git-dir")).removesuffix("\n"))
 
 
 def _differs(place: str, *words: str) -> bool:

@@ -162,7 +162,8 @@ def about_red_before(result: GateResult) -> Text:
     body = [
         f"Gate {result.gate} fails at {result.commit[:_SHORT]} already, before any patch",
         f"({clean(result.detail)}). So it judges nothing: nobody is blamed, and what is woven lands without its word,",
-        "until a patch makes it pass. Mend what it complains of, or the gate. The end of what it printed:",
+        "until a patch makes it pass. Mend what it complains of, or the gate; if what it lacked is not in there,",
+        "`scheduler gates --again` has it judge again. The end of what it printed:",
         "",
         clean(result.log.decode(errors="replace"))[-_LOG:],
     ]

@@ -80,7 +80,11 @@ class LocalRunner:
             result = self._result(work, how)
             self.watch.tell(launch.run, result.outcome.usage, ended=True)
             mails = [*self._mails(work, result.captured), *work.reports(result)]
-            self._record.ended(launch, result, read=work.read, output=work.output(result), mails=mails)
+            asked = work.question.mail if work.question else ""
+            self._record.ended(
+                launch, result, read=work.read, output=work.output(result), mails=mails, asked=asked,
+                resumed=work.resumption.session,
+            )  # fmt: skip
         except RunLeft:
             self.listener(run_left(launch))
             return None
@@ -107,13 +111,14 @@ class LocalRunner:
         return replace(result, outcome=_with_notes(result.outcome, result.captured))
 
     def _mails(self, work: Work, captured: Captured | None) -> list[Draft]:
-        """Write about what the run left: to the human about commits, to its persona about mail that was not sent."""
+        """Write about what the run left: to the human about commits, to its persona about unsent mail; what it asks."""
         mailbox, letters = self.context.mailbox, list[Letter]()
         if captured and captured.asks:
             letters.append(about_kept(work.launch, captured, self.context.settings.team.human))
         if work.unsent and work.launch.persona in mailbox.directory.names:
             letters.append(about_unsent(work.launch, work.unsent))
-        return [letter.draft(mailbox.directory, mailbox.blobs) for letter in letters]
+        drafts = [letter.draft(mailbox.directory, mailbox.blobs) for letter in letters]
+        return [*drafts, work.question.draft] if work.question and work.question.draft else drafts
 
 
 def _with_notes(outcome: Outcome, captured: Captured | None) -> Outcome:

@@ -6,7 +6,6 @@ from the weaver only to a run of the task that it is about.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,13 +18,12 @@ from ...mail.mailbox import Mailbox
 from ...mail.message import Message
 from ...mail.render import whole
 from ...personas.running.folder import RunFolder
+from ..answers.delivery import attachment_names, is_deliverable
 from ..context import Context
 from .launch import Launch
 
 _WEAVER = "weaver"
 _FYI = "fyi"
-_UNSAFE = re.compile(r"[^\w.-]")
-_MOST_NAME = 100  # characters
 
 
 class RunMail:
@@ -59,9 +57,13 @@ class RunMail:
         return self._free(launch, [mail for mail in self._unread(launch) if mail in chosen]) if chosen else []
 
     def _unread(self, launch: Launch) -> list[str]:
+        """Return the unread mail that a run may be given: not what another one that goes on has found in its inbox."""
+        other = self._context.reachable([launch.persona]).get(launch.persona)
+        is_reached = other is not None and other.id != launch.run
         if launch.assignment is None:
-            return [mail.id for mail in launch.mail]
+            return [mail.id for mail in launch.mail if mail.is_of_program or not is_reached]
         rows = self._known.of(launch.persona)
+        rows = [row for row in rows if not (is_reached and is_deliverable(row["sender"], row["run"]))]
         return [row["id"] for row in rows if row["sender"] != _WEAVER or self._is_about(row["id"], launch)]
 
     def _free(self, launch: Launch, mails: Sequence[str]) -> list[str]:
@@ -80,12 +82,11 @@ class RunMail:
             whole(message, text)
             (folder / "inbox").mkdir(parents=True, exist_ok=True)
             (folder / "inbox" / f"{message.seq}.md").write_text(text.getvalue(), errors="replace")
-            for number, attached in enumerate(message.attachments, 1):
+            for name, number in attachment_names(message):
                 place = folder / "attachments" / str(message.seq)
                 place.mkdir(parents=True, exist_ok=True)
-                name = _UNSAFE.sub("_", str(attached["name"]))[-_MOST_NAME:].lstrip(".") or str(number)
                 with suppress(TeamMailError):  # what is missing is missing; the mail tells its name
-                    (place / name).write_bytes(self._mailbox.attachment(message, str(number)))
+                    (place / name).write_bytes(self._mailbox.attachment(message, number))
 
     def forget(self, launch: Launch) -> None:
         """Forget a run that has ended."""

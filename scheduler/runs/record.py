@@ -72,10 +72,13 @@ class RunRecord:
         read: Sequence[str] = (),
         output: Path | None = None,
         mails: Sequence[Draft] = (),
+        asked: str = "",
+        resumed: str = "",
     ) -> None:
         """Write how a run ended, in one append, with the `mails` about it.
 
-        `read` are the messages it was given, which count as read if it ended well; `output` is what its agent printed.
+        `read` are the messages it was given, which count as read if it ended well; `output` is what its agent printed,
+        `asked` the id of the mail with its question, and `resumed` the session that it went on with.
         Only what a run that ended well has changed is a patch; what another one left may be half a change, and is kept
         beside its end.
         """
@@ -92,6 +95,8 @@ class RunRecord:
             self.append([*mails, _draft(Kind.RUN_LOST, launch, data | left)])
             return
         drafts = [_captured(launch, change)] if change and ok else []
+        more = {"question": asked, "resumed": resumed}
+        left |= {name: value for name, value in more.items() if value}
         drafts.append(self._finished(launch, result, output, left))
         if ok:
             drafts += [_read(launch, mail) for mail in read]

@@ -1,6 +1,6 @@
 """Follows the log while runs are active, to end a run that a person stopped, sent too much mail, or used too much.
 
-It has the foreteller of these runs, which lives as long.
+It has what tells these runs of others and brings them mail, which lives as long.
 
 All watches of a process on one log share one thread and one file watcher: a user may have no more than 128 inotify
 instances, and a program may carry out more dispatches than that at once.
@@ -24,6 +24,7 @@ from ...mail.mailbox import Mailbox
 from ...personas.agent import Outcome
 from ...personas.kinds import OutcomeStatus
 from ...personas.spending.usage import Usage
+from ..answers.delivery import Delivery
 from ..context import Context
 from ..foretell.foreteller import Foreteller
 from ..kinds import Budget, Kind, is_writer
@@ -35,7 +36,8 @@ class Watch:
     """Follows the log for the runs of a batch, held as a context manager.
 
     `stop` ends the whole batch. Where there is `leave`, runs may outlive this process: once that is set too, those go
-    on that can, and the others are ended. `news` is called when something has come that may be a reason to start more.
+    that can, and the others are ended. `news` is called when something has come that may be a reason to start more,
+    `on_stop` with the id of a dispatch whose end somebody asks for.
     """
 
     def __init__(
@@ -45,13 +47,15 @@ class Watch:
         leave: threading.Event | None = None,
         ledger: Ledger | None = None,
         news: Callable[[], object] = lambda: None,
+        *,
+        on_stop: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._most = context.settings.sprint.max_mails
         self._mailbox = context.mailbox
         self._key = (os.getpid(), context.home)  # a fork has none of the threads
         self.stop = stop
         self.leave = leave
-        self._news = news
+        self._news, self._on_stop = news, on_stop
         self._stops: dict[str, threading.Event] = {}
         self._leaving: set[str] = set()  # runs that go on when this process ends
         self._flooded: set[str] = set()
@@ -59,7 +63,7 @@ class Watch:
         self._overspent: dict[str, Overspent] = {}
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
-        self.foreteller = Foreteller(context)
+        self.foreteller, self.delivery = Foreteller(context), Delivery(context)
         self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
@@ -159,10 +163,13 @@ class Watch:
     def on_event(self, event: Event) -> None:
         """Stop a run if this event asks for its end, or is one mail too many; note that a service takes no more."""
         self.foreteller.on_event(event)
-        if event.kind in _NEWS:
+        self.delivery.on_event(event)
+        if event.kind in _NEWS or (event.kind in _ENDS and event.data.get("task")):
             self._news()
         if event.kind == Kind.RUN_STOPPED and event.ref and is_writer(event.kind, event.sender, event.run):
             self.stop_of(event.ref).set()
+        elif event.kind == Kind.DISPATCH_STOPPED and is_writer(event.kind, event.sender, event.run):
+            self._on_stop(str(event.data.get("dispatch")))
         elif event.kind == Kind.RUN_FINISHED and event.data.get("until"):
             self.refusals.set()
         elif event.kind == MailKind.SENT and event.run in self._stops:
@@ -199,5 +206,6 @@ _NEWS = {
     MailKind.SENT, Kind.RUN_STOPPED, Kind.PATCH_APPROVED, Kind.SCHEDULER_PAUSED, Kind.SCHEDULER_RESUMED,
     Kind.CLAIM_RELEASED, Kind.CLAIM_EXPIRED, Kind.GITHUB_PULL,
 }  # fmt: skip
+_ENDS = {Kind.RUN_FINISHED, Kind.RUN_LOST}  # of a task, which may have left mail unread that was in its prompt
 _turn = threading.Lock()
 _followers: dict[tuple[int, Path], _Follower] = {}

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from traceback import format_exception_only
 
 from ...mail.errors import TeamMailError
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import BlobMissing
 from ...mail.log.event import Draft, Event
-from ...mail.render import line
-from ...personas.agent import Agent, Job, Outcome
+from ...personas.agent import Job, Outcome
 from ...personas.agents.command import CommandAgent
 from ...personas.agents.result import log_of
 from ...personas.agents.verdict import with_last_words
@@ -27,19 +25,20 @@ from ...personas.running.mail_process import MailProcess
 from ...personas.running.process import read_usage
 from ...personas.running.sweep import sweep
 from ...personas.setup.slots import Slot
-from ...personas.spending.throttle import throttled
 from ...personas.spending.usage import UNKNOWN, Usage, whole
 from ...personas.streams.stream import read_stream
 from ...personas.workspace import Captured, Workspace
+from ..answers.delivery import taken_into_account
+from ..answers.questions import Asker, Question, last_question, own_question
+from ..answers.resuming import FRESH, Resumption, resumption
 from ..claims.barring import of_others
 from ..context import Context
 from ..foretell.looker import OpenRun
 from ..foretell.taking import base_of, taken_in
-from ..payload import text_of
-from ..progress import Listener
+from ..progress import Listener, Progress
 from ..state.sprints import SCHEDULER_GONE
 from .conflict import ConflictFiles
-from .judge import Evidence, judged
+from .judge import Evidence, judged, limited, play, storable
 from .launch import Launch
 from .leftover import reports
 from .mail import RunMail, quiet_type
@@ -50,7 +49,6 @@ from .run import Batch, RunResult
 from .watch import Watch
 
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
-_LAST_LINES = 3  # in which an agent without a known stream says why it failed
 
 
 @dataclass
@@ -58,8 +56,8 @@ class Work:
     """One run.
 
     `read` are the ids of the mail that it was given, `head` is the seq of the last event before it, `ready` what its
-    workspace was prepared with, `conflict` what it was given of a conflict, and `unsent` the mail in its outbox that
-    could not be sent, once it has ended.
+    workspace was prepared with, `conflict` what it was given of a conflict, `resumption` the session it goes on with;
+    once it has ended, `unsent` is the mail in its outbox that was not sent, and `question` what it asks.
     """
 
     context: Context
@@ -72,6 +70,8 @@ class Work:
     head: int = 0
     ready: Ready = UNPREPARED
     unsent: list[Unsent] = field(default_factory=list[Unsent])
+    question: Question | None = None
+    resumption: Resumption = FRESH
     conflict: ConflictFiles = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,23 +115,42 @@ class Work:
 
     def _played(self, workspace: Workspace | None, slot: Slot) -> Outcome:
         place = self._place(workspace)
-        folder = RunFolder(place)
-        folder.make()
+        (folder := RunFolder(place)).make()
         if self.launch.previous:
             with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(self.launch.previous.sha256))
         self.head = self.context.mailbox.log.head().seq
-        job = replace(self._job(place), slot=slot.number, port=slot.port)
+        self._resume(self.mail.of(self.launch))
+        job = replace(self._job(place), slot=slot.number, port=slot.port, resume=self.resumption.session)
         mail, agent = self._mail_process(place), self.context.agents[self.launch.agent]
-        with self._foretold(workspace):
+        with self._reached(workspace):
             if isinstance(agent, CommandAgent):
-                return _play(agent, replace(job, mail=mail.command))
+                return play(agent, replace(job, mail=mail.command))
             with mail:
-                return _play(agent, job)
+                return play(agent, job)
+
+    def _resume(self, given: Sequence[str]) -> None:
+        """Find out which session the run goes on with; say so if there is one, and it cannot."""
+        if (launch := self.launch).assignment or self.context.settings.sprint.resume == "never":
+            return
+        mail = [self.context.mailbox.read(launch.persona, mail, peek=True) for mail in given]
+        self.resumption = resumption(self.context, launch.persona, launch.agent, launch.sprint, mail)
+        if self.resumption.why_not:
+            self.listener(Progress(f"{launch.name}: starts without its earlier session: {self.resumption.why_not}"))
+
+    @contextmanager
+    def _reached(self, workspace: Workspace | None) -> Generator[None]:
+        """Have mail brought to the run while it goes on, and the run of a sprint told whom it meets."""
+        delivery = self.watch.delivery
+        delivery.begin(self.launch.run, self.launch.persona, self._place(workspace))
+        try:
+            with self._foretold(workspace):
+                yield
+        finally:
+            delivery.end(self.launch.run)
 
     @contextmanager
     def _foretold(self, workspace: Workspace | None) -> Generator[None]:
-        """Have the run of a sprint told whom it meets while it goes on."""
         launch, foreteller = self.launch, self.watch.foreteller
         if workspace is None or not self._is_foretold:
             yield
@@ -156,7 +175,7 @@ class Work:
         launch, base, sparse = self.launch, self.batch.base, self.context.sparse_of(self.launch.persona)
         workspace = self.context.mirror.left(launch.run, base, sparse) if base else None
         self.conflict = ConflictFiles(self.context, workspace)
-        name, left, outcome = self.launch.agent, read_left(self.folder), None
+        name, left, outcome = launch.agent, read_left(self.folder), None
         agent = self.context.agents.get(name)
         if not isinstance(agent, CommandAgent):  # it was renamed since: what it is doing goes on all the same
             agent = CommandAgent(name, (name,))
@@ -165,7 +184,8 @@ class Work:
         why = SCHEDULER_GONE
         if left and self._restore(left):
             self.watch.count(self.launch.run, sum(1 for _ in self._sent()))
-            with suppress(RunCut), self._foretold(workspace):
+            self._resume(self.read)
+            with suppress(RunCut), self._reached(workspace):
                 outcome = agent.rejoin(job)
         elif has_left(self.folder):
             why = f"{SCHEDULER_GONE}, and was of another version"
@@ -227,42 +247,39 @@ class Work:
 
     def _concluded(self, workspace: Workspace | None, outcome: Outcome) -> RunResult:
         """Capture what the run changed, and judge it by that."""
-        outcome = _storable(self.watch.judged(self.launch.run, self._priced(outcome)))
+        usage = self.resumption.own(outcome.usage)
+        outcome = replace(outcome, usage=self.context.estimated(usage, self.launch.agent))
+        outcome = storable(self.watch.judged(self.launch.run, outcome))
         outcome = with_last_words(outcome, lambda: read_stream(log_of(self.folder)))
-        outcome = self._limited(outcome)
-        self.unsent = RunFolder(self._place(workspace)).unsent()
+        outcome = limited(outcome, self._is_command, lambda: read_stream(log_of(self.folder)), self.context.clock.now())
+        folder = RunFolder(self._place(workspace))
+        self.unsent = folder.unsent()
+        self.read += taken_into_account(self.context, folder, self.launch.persona, self.read)
         if workspace is None:
-            return RunResult(judged(self.launch, outcome, self._evidence(self._place(None), None)))
+            return RunResult(self._judged(outcome, self._place(None), None))
         if not workspace.exists and outcome.status == OutcomeStatus.STOPPED:
             return RunResult(outcome)
         result = self._captured(workspace, outcome)
         if result.captured is None:
             return result
-        outcome = judged(self.launch, outcome, self._evidence(workspace.path, result.captured))
+        outcome = self._judged(outcome, workspace.path, result.captured)
         if self.launch.answer_only:
             return RunResult(outcome, prepared=result.prepared)
         return replace(result, outcome=outcome, captured=self.conflict.own(outcome, result.captured))
 
-    def _limited(self, outcome: Outcome) -> Outcome:
-        """Tell a run whose service took no more from one that failed."""
-        if outcome.status not in {OutcomeStatus.FAILED, OutcomeStatus.TIMEOUT}:
-            return outcome
-        refused = throttled(self._complaint(outcome), self.context.clock.now())
-        return replace(outcome, status=OutcomeStatus.LIMITED, until=refused.until) if refused else outcome
+    def _judged(self, outcome: Outcome, place: Path, captured: Captured | None) -> Outcome:
+        self.question = self._asked(captured) if outcome.status == OutcomeStatus.OK else None
+        return judged(self.launch, outcome, self._evidence(place, captured))
 
-    def _complaint(self, outcome: Outcome) -> str:
-        """Return what an agent passed on of an error: what it wrote of its work is none of its service's words."""
-        if not isinstance(self.context.agents.get(self.launch.agent), CommandAgent):
-            return outcome.detail
-        transcript = read_stream(log_of(self.folder))
-        if why := transcript.failed or transcript.complaint:
-            return why
-        if transcript.known:
-            return "" if transcript.finished else transcript.stray
-        return "\n".join(transcript.text.rstrip().split("\n")[-_LAST_LINES:])
-
-    def _priced(self, outcome: Outcome) -> Outcome:
-        return replace(outcome, usage=self.context.estimated(outcome.usage, self.launch.agent))
+    def _asked(self, captured: Captured | None) -> Question | None:
+        """Return what the run asks at its end. One that only answers has nobody to be asked."""
+        launch, task, since = self.launch, self.launch.assignment, [*self.context.mailbox.log.read(self.head)]
+        question = own_question(launch.persona, launch.run, since)
+        if question or launch.answer_only or not self.context.settings.sprint.questions:
+            return question
+        work = (task.dispatch, task.task) if task else (launch.run,)
+        asker = Asker(launch.persona, launch.run, work, captured.files if captured else (), any(self._sent()))
+        return last_question(self.context, asker, read_stream(log_of(self.folder)))
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
         """Capture what the run changed. What cannot be captured stays in the run's folder, so that it is not lost."""
@@ -275,6 +292,10 @@ class Work:
         if captured.unread:
             captured = captured._replace(trouble=(*captured.trouble[:-1], captured.trouble[-1] + self.keep()))
         return RunResult(outcome, captured, prepared=self.ready.prepared, base=moved)
+
+    @property
+    def _is_command(self) -> bool:
+        return isinstance(self.context.agents.get(self.launch.agent), CommandAgent)
 
     @property
     def _is_foretold(self) -> bool:
@@ -292,11 +313,8 @@ class Work:
         if not self._is_foretold:
             return workspace, ""
         try:
-            base = base_of(
-                context.git,
-                workspace.base,
-                taken_in(lambda: context.state(whole=False), self.launch.run, workspace.path),
-            )
+            files = taken_in(lambda: context.state(whole=False), self.launch.run, workspace.path)
+            base = base_of(context.git, workspace.base, files)
         except GitError:  # it is compared with what it started from
             return workspace, ""
         return (workspace, "") if base == workspace.base else (replace(workspace, base=base), base)
@@ -307,7 +325,8 @@ class Work:
         def in_base(path: str) -> bool:
             return self.context.git.run("cat-file", "-e", f"{self.batch.base}:{path}").returncode == 0
 
-        return Evidence(place, captured, in_base, lambda: any(self._sent()), self.conflict)
+        question = self.question.text if self.question else ""
+        return Evidence(place, captured, in_base, lambda: any(self._sent()), self.conflict, question)
 
     def _sent(self) -> Iterator[Event]:
         """Yield the mails that the run has sent."""
@@ -331,10 +350,10 @@ class Work:
         """Return the run's job. When its prompt is written, so is what the next scheduler needs."""
         context, launch = self.context, self.launch
         self.folder.mkdir(parents=True, exist_ok=True)
-        is_process, timeout = isinstance(context.agents.get(launch.agent), CommandAgent), self._timeout()
+        timeout = self._timeout()
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
-            self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=is_process),
+            self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=self._is_command),
             launch.assignment, context.settings.team.human, leave=self.watch.leave, on_usage=self._take_usage,
             session=context.session, **context.asked_of(launch.persona),
         )  # fmt: skip
@@ -368,7 +387,8 @@ class Work:
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
             quiet=quiet_type(context.settings.sprint.wakes_not), foretold=self._is_foretold,
             channels=context.mailbox.directory.channels_with(launch.persona),
-            claimed=of_others(context.claims.moment(), launch.persona), sparse=context.sparse_of(launch.persona),
+            claimed=of_others(context.claims.moment(), launch.persona), delivered=self.watch.delivery.is_on,
+            sparse=context.sparse_of(launch.persona), resumed=bool(self.resumption.session),
         )  # fmt: skip
 
     def _timeout(self) -> float:
@@ -378,23 +398,3 @@ class Work:
         own = persona.timeout if persona else None
         timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
         return timeout if left is None else min(timeout, left)
-
-
-def _play(agent: Agent, job: Job) -> Outcome:
-    """Let the agent play. An exception raised by an agent that a program supplied fails only this run."""
-    try:
-        return agent.play(job)
-    except (TeamMailError, OSError):
-        raise
-    except Exception as error:  # noqa: BLE001 - see above
-        return Outcome(OutcomeStatus.FAILED, None, 0.0, line("".join(format_exception_only(error)).strip()))
-
-
-def _storable(outcome: Outcome) -> Outcome:
-    """Fail a run whose result is not JSON: it could neither be stored nor passed to other tasks."""
-    try:
-        text_of(outcome.output)
-    except ValueError as error:
-        detail = f"its result cannot be kept: {error}"
-        return replace(outcome, status=OutcomeStatus.FAILED, detail=detail, output=None)
-    return outcome

@@ -5,8 +5,10 @@ A table without a command whose name is that of a preset has that one, so a newe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -33,6 +35,21 @@ class Table(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """Its kind."""
+        ...
+
+    @property
+    def sandbox(self) -> str:
+        """The sandbox that it is in, "none" for none."""
+        ...
+
+    @property
+    def mcp(self) -> bool:
+        """Whether its agent is given the tools of `team mcp`."""
+        ...
+
+    @property
     def args(self) -> tuple[str, ...]:
         """More words of its command."""
         ...
@@ -43,6 +60,8 @@ def fill_in(values: Mapping[str, Any], origins: dict[Key, Origin]) -> None:
     agents: Any = values.get("agents")
     for name, table in cast("dict[str, Any]", agents).items() if isinstance(agents, dict) else ():
         if isinstance(table, dict) and (known := _chosen(name, cast("dict[str, Any]", table))):
+            if more := _mail_tools(known, cast("dict[str, Any]", table)):
+                table["args"] = more
             for key, value in _said(known, cast("dict[str, Any]", table)).items():
                 if key not in table:
                     table[key] = value
@@ -87,14 +106,28 @@ def _is_text(value: Any) -> bool:
 def without_use(agents: Mapping[str, Table], origins: Mapping[Key, Origin]) -> Iterator[tuple[Key, str]]:
     """Yield the keys that only the command of a preset has a use for, where there is none, each with what to do."""
     for name, agent in agents.items():
-        for key in ("model", "args"):
+        for key in ("model", "args", "mcp"):
             if not getattr(agent, key):
                 continue
             given = agent.preset and origins["agents", name, "command"].where.startswith("preset ")
-            if key == "args" and not given:
+            if key != "model" and not given:
                 yield ("agents", name, key), "is for the command of a preset; write it into this table's command"
+            elif key == "mcp" and agent.preset and not _given(agent):
+                yield (
+                    ("agents", name, key),
+                    f"is nothing that {preset(agent.preset).title} was seen to take; leave it out",
+                )
+            elif key == "mcp" and agent.sandbox != "none":
+                yield ("agents", name, key), "needs a program that is not in a sandbox; leave one of the two out"
+            elif key == "mcp" and find_spec("mcp") is None:
+                yield ("agents", name, key), "needs the extra `mcp`: pip install 'team-mail[mcp]'"
             elif key == "model" and given and agent.preset and not preset(agent.preset).model:
                 yield ("agents", name, key), f"is nothing that {preset(agent.preset).title} can be told; leave it out"
+
+
+def _given(agent: Table) -> bool:
+    """Tell whether the preset of a table says how its agent is given the tools of `team mcp`."""
+    return agent.preset is not None and agent.kind == "command" and bool(preset(agent.preset).mcp)
 
 
 def _chosen(name: str, table: Mapping[str, Any]) -> Preset | None:
@@ -104,6 +137,14 @@ def _chosen(name: str, table: Mapping[str, Any]) -> Preset | None:
     if kind not in {"command", "acp"} or not isinstance(chosen, str) or chosen not in names():
         return None
     return preset(chosen).by_protocol() if kind == "acp" else preset(chosen)
+
+
+def _mail_tools(known: Preset, table: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return a table's `args` with those before them that give its agent the tools of `team mcp`, if it wants them."""
+    if table.get("mcp") is not True or not known.mcp or "command" in table:
+        return ()
+    team = str(Path(sys.executable).with_name("team"))
+    return (*(word.replace("{team}", team) for word in known.mcp), *_items(table.get("args")))
 
 
 def _said(known: Preset, table: Mapping[str, Any]) -> dict[str, Any]:

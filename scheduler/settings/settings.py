@@ -68,12 +68,13 @@ _OF_TASKS = {str(LaunchReason.TASK), str(LaunchReason.RETRY)}
 class TeamSettings(Table):
     """`[team]`: the base branch, the human's name, the default agent, and whether a sprint lands on its own.
 
-    Of several agents the first that can plays, see `[route]`. `personas` are folders of other tools, whose files are
-    read where they lie.
+    The `oracle` is the persona that is asked what runs end with, instead of the human. Of several agents the first that
+    can plays, see `[route]`. `personas` are folders of other tools, whose files are read where they lie.
     """
 
     base: Branch = "main"
     human: Name = "you"
+    oracle: Name | None = None
     agent: Agents = "shell"
     auto_land: bool = False
     personas: Folders = ()
@@ -116,7 +117,8 @@ class AgentSettings(Table):
     """`[agents.NAME]`: a command, one that speaks `acp`, a `chat` model, sessions of `jules`, patches, or a script.
 
     What the table leaves out of a command, its `preset` says, which the name of the table alone may choose. `model` is
-    passed on as the preset says, and is the one whose price counts where the agent names none. `budget` is how much its
+    passed on as the preset says, and is the one whose price counts where the agent names none. With `mcp`, its preset
+    gives it the tools of `team mcp`. `budget` is how much its
     runs may use in a day. Of kind `acp`, `mode` is asked for, and each step before the first prompt takes `startup`.
     In a `sandbox`, a command may write its workspace and what `home` names of the user's home folder.
     """
@@ -126,6 +128,7 @@ class AgentSettings(Table):
     command: Command | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     args: tuple[str, ...] = ()
+    mcp: bool = False
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     timeout: Limit = 1_800.0
     idle: Limit | None = None
@@ -188,13 +191,18 @@ class SprintSettings(Table):
     `wakes_not` are the types of mail that waits for its recipient's next run. In a `rolling` sprint nobody waits for
     the slowest run of a batch; patches wait for others for `gather` seconds at most. `red_base` says whether more is
     started although a gate fails on the base, so that it judges nothing. `foretell` says whether runs that change the
-    same lines are told so while they go on, and whether the later one is to `yield`.
+    same lines are told so while they go on, and whether the later one is to `yield`. `deliver` says when a persona that
+    runs gets its mail, `questions` whether what the last message of a run asks becomes mail, and `resume` which runs go
+    on with the session of an earlier one.
     """
 
     parallel: Parallel = "always"
     rolling: Rolling = "always"
     gather: Seconds = 2.0
     foretell: Literal["off", "tell", "yield"] = "tell"
+    deliver: Literal["next", "running"] = "next"
+    questions: bool = True
+    resume: Literal["never", "mail", "always"] = "never"
     sequential_only: tuple[Sprint, ...] = ()
     max_parallel: Annotated[int, Field(ge=1, le=1000)] = 8
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3

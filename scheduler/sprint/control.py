@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +20,20 @@ from ...personas.running.sweep import ask_to_end
 from ..approval import ApprovalKey
 from ..context import Context
 from ..errors import NoSuchRun, NotReady
-from ..kinds import Kind, PatchStatus, RunStatus, SprintOutcome
+from ..kinds import GateStatus, Kind, PatchStatus, RunStatus, SprintOutcome
 from ..landing.branch import keep, kept_as
+from ..landing.gate import Gate
+from ..landing.judging import Judging, gates_of
 from ..leader import Leader
 from ..liveness import is_led, liveness
+from ..progress import Listener
 from ..runs.batch import BatchRunner
 from ..state.dispatches import under_way
-from ..state.facts import Patch, Run, Sprint
+from ..state.facts import Judged, Patch, Run, Sprint
+from ..state.sprints import State, sprint_numbered
+from ..state.summary import summary
+from .escalation import landing
+from .history import state_at
 from .loop import put_ends_on_record
 from .tick import Ticker
 
@@ -191,6 +201,79 @@ def pause(context: Context, sender: str) -> None:
 def resume(context: Context, sender: str) -> None:
     """Let the scheduler start runs again."""
     context.append([Draft(Kind.SCHEDULER_RESUMED, sender)])
+
+
+class GateStanding(NamedTuple):
+    """What a gate says of a commit that a sprint starts from (`on_base`) or ends with; `status` is a `GateStatus`."""
+
+    gate: str
+    commit: str
+    on_base: bool
+    status: str
+
+
+class GatesOfSprint(NamedTuple):
+    """What the gates say of a sprint, and what became of its landing, in lines for people."""
+
+    sprint: int
+    gates: tuple[GateStanding, ...]
+    landing: tuple[str, ...] = ()
+
+
+def gates_of_sprint(context: Context, number: int | None = None) -> GatesOfSprint:
+    """Return what the gates of the settings say of a sprint, the last one by default: of its base and its result.
+
+    Raises NoSuchRun, NotReady if git has a commit of it no more.
+    """
+    sprint, state = _judged_sprint(context, number)
+    rows = [(gate, commit, _standing(context, state, gate, commit)) for gate, commit in _to_judge(context, sprint)]
+    standings = [GateStanding(gate.name, commit, commit == sprint.base, status) for gate, commit, status in rows]
+    return GatesOfSprint(sprint.number, tuple(standings))
+
+
+def judge_again(context: Context, number: int | None, listener: Listener, stop: threading.Event) -> GatesOfSprint:
+    """Run the gates again that have not passed on a sprint's result, or are red on its base, on the same trees.
+
+    A run that fails is repeated once, and each is on record. If all have passed on the result of a sprint that is over,
+    and `auto_land` is set, the base branch moves to it, unless a supervisor decided otherwise. Raises as
+    `gates_of_sprint`, and Stopped.
+    """
+    sprint, state = _judged_sprint(context, number)
+    for gate, commit in _to_judge(context, sprint):
+        status = _standing(context, state, gate, commit)
+        if status == GateStatus.FAILED or (status == GateStatus.UNJUDGED and commit == sprint.tip):
+            judging = Judging(context, sprint, sprint.ticks, listener, on_base=commit == sprint.base)
+            if not judging(gate, commit, stop).passed:
+                judging(gate, commit, stop)
+    sprint, state = _judged_sprint(context, number)
+    lines = list[str]()
+    if sprint.outcome and context.settings.team.auto_land:
+        as_open = replace(state, sprints=(*state.sprints[:-1], replace(sprint, outcome=None)))  # as at its end
+        lines = [*landing(context, as_open, summary(state, sprint, context.clock.now()))]
+    return gates_of_sprint(context, number)._replace(landing=tuple(lines))
+
+
+def _judged_sprint(context: Context, number: int | None) -> tuple[Sprint, State]:
+    """Return a sprint and its state, with what gates have judged until now. Raises NoSuchRun."""
+    state = state_at(context, number)
+    sprint = sprint_numbered(state, number)
+    return sprint, replace(state, judged={**state.judged, **context.state(whole=False).judged})
+
+
+def _to_judge(context: Context, sprint: Sprint) -> Iterator[tuple[Gate, str]]:
+    """Yield each gate with the commits that it judges of a sprint, the base first, if git has them."""
+    for commit in dict.fromkeys((sprint.base, sprint.tip)):
+        if context.git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+            raise NotReady(f"commit {commit[:12]} of sprint {sprint.number} is gone, so nothing can judge it")
+        for gate in gates_of(context):
+            yield gate, commit
+
+
+def _standing(context: Context, state: State, gate: Gate, commit: str) -> GateStatus:
+    tree = context.git.line("rev-parse", "--verify", f"{commit}^{{tree}}")
+    judged = state.judged.get((gate.mark, tree), Judged())
+    failed = judged.failed + judged.earlier
+    return GateStatus.PASSED if judged.passed else GateStatus.FAILED if failed else GateStatus.UNJUDGED
 
 
 def _matches(id: str, persona: str, name: str) -> bool:

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -42,17 +42,25 @@ from .triggers import due, next_start
 
 _JOB, _SCHEDULES = "sprint", "schedules"
 _MINUTE = timedelta(minutes=1)  # the longest between two looks at the schedules
-_AGAIN = timedelta(seconds=0.5)
+_AGAIN, _SOON = timedelta(seconds=0.5), timedelta(seconds=0.02)
 _PATIENCE = timedelta(seconds=20)  # after an error that a person may mend
 _LONGEST = timedelta(days=1)  # the longest that the daemon sleeps before it looks again
 
 
-def _is_work(event: Event) -> bool:
-    """Tell whether an event is mail that may start a sprint at once: of a person, or what people said at the forge."""
-    if event.kind != MailKind.SENT or event.run:
+def _is_work(event: Event, personas: Collection[str], never: Collection[str]) -> bool:
+    """Tell whether an event may start a sprint at once: mail to one of the scheduled `personas`, or the end of a task.
+
+    Mail of the types `never` waits. That of programs is for the sprint or dispatch that goes on, but for what people
+    said at the forge. A task that ended may have left mail unread.
+    """
+    if event.kind in {Kind.RUN_FINISHED, Kind.RUN_LOST}:
+        return bool(event.data.get("task"))
+    if event.kind != MailKind.SENT or not {*personas}.intersection(event.recipients):
         return False
+    if event.sender not in PROGRAMS or event.run:
+        return event.data.get("type", "note") not in never
     payload: Any = event.data.get("payload")
-    return event.sender not in PROGRAMS or (isinstance(payload, dict) and "github" in payload)
+    return isinstance(payload, dict) and "github" in payload
 
 
 class Turn(NamedTuple):
@@ -171,7 +179,10 @@ class Daemon:
         self._scheduler.start()
         try:
             for event in events:
-                if _is_work(event) or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
+                context = self._ticker.context
+                names = [member.id for member in context.members] if event.kind == MailKind.SENT else []
+                never = context.settings.sprint.wakes_not
+                if _is_work(event, names, never) or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
                     self._wake()
         finally:
             self._stop.set()
@@ -207,9 +218,16 @@ class Daemon:
         self._wake()
 
     def _skipped(self, event: Any) -> None:
-        """Say that a scheduled time was skipped because a sprint is running; mail starts the job again after it."""
-        if event.job_id == _JOB and not self._woken.is_set():
+        """Say that a scheduled time was skipped because a sprint is running; mail starts the job again after it.
+
+        A job that is over counts as running for a moment more, in which mail may have come.
+        """
+        if event.job_id != _JOB:
+            return
+        if not self._woken.is_set():
             self._say("a sprint is running: this time is skipped")
+        elif not self._job.locked():
+            self._start_job(_SOON)
 
     def _wake(self) -> None:
         """Start the job now instead of at its next time; a sprint that is running sees the mail by itself."""
@@ -245,10 +263,12 @@ class Daemon:
     def _lead(self) -> None:
         """Run the sprints that are due."""
         try:
-            self._woken.clear()
-            self._renew()
-            while not self._stop.is_set() and self._once():
+            self._woken.set()
+            while self._woken.is_set() and not self._stop.is_set():
+                self._woken.clear()
                 self._renew()
+                while not self._stop.is_set() and self._once():
+                    self._renew()
         except (TeamMailError, OSError) as error:
             self._trouble(error)
         except BaseException as error:

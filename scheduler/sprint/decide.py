@@ -24,7 +24,7 @@ from ..state.fold import left_over
 from ..state.sprints import State, dead_of, give_up_dead
 from .mode import Policy, is_rolling, mode_of
 from .plan import Opening, Skip, TickPlan, all_parked, gathered, with_room
-from .tries import INCOMPLETE, Tries, end_of
+from .tries import INCOMPLETE, Tries, end_of, is_asking
 
 ASKED = "asked for"  # the reason of a sprint that a person started
 
@@ -241,7 +241,9 @@ class _Decision:
     def _ending(self, outcome: SprintOutcome | None, aside: Sequence[Skip] = ()) -> dict[str, Any]:
         """End the sprint: `spent` if a persona had to be given up, else `converged`, unless the outcome is known."""
         aside = (*aside, *self._unlanded([skip.persona for skip in aside]))
-        well = SprintOutcome.UNJUDGED if self.sprint and self.sprint.unjudged else SprintOutcome.CONVERGED
+        waits = any(map(is_asking, {run.persona: run for run in self.runs}.values()))
+        well = SprintOutcome.UNANSWERED if waits else SprintOutcome.CONVERGED
+        well = SprintOutcome.UNJUDGED if self.sprint and self.sprint.unjudged else well
         given_up = aside or self.state.aside or self._failed_at_last()
         return {"aside": aside, "finish": outcome or (SprintOutcome.SPENT if given_up else well)}
 

@@ -19,6 +19,7 @@ from ..state.facts import Mail, Patch, Run
 from ..state.sprints import State
 from ..state.summary import FAILED, Summary, summary
 from .plan import Skip, TickPlan
+from .tries import is_asking
 
 _OUTPUT = 8_000  # bytes of a run's output, from its end
 _LINES = 20
@@ -125,7 +126,9 @@ def closing(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     how = "converged" if result.converged else f"did not converge: {result.outcome}"
     subject = f"Sprint {result.sprint} {how}, {result.patches} landed"
     data = {"sprint": plan.sprint, "outcome": plan.finish}
-    body = "\n".join([*_result(result), *_failures(state, result), *_landing(context, state, result)])
+    body = "\n".join(
+        [*_result(result), *_questions(context, state), *_failures(state, result), *landing(context, state, result)]
+    )
     letter = Letter(
         "scheduler", [context.settings.team.human], subject, body, type="status", payload=result.document(),
         key=f"sprint {result.sprint}",
@@ -162,6 +165,16 @@ def _result(result: Summary) -> Iterator[str]:
         yield f"  git log -p {result.branch}   look at it"
 
 
+def _questions(context: Context, state: State) -> Iterator[str]:
+    """Name those whose last run asks, with the command that shows what."""
+    last = {run.persona: run for run in state.runs if run.sprint == state.number}
+    asking = [run for run in last.values() if is_asking(run)]
+    if asking:
+        yield from ("", "Waiting for an answer, which launches them again:")
+    for run in asking:
+        yield f"  {run.persona}  (team-mail read {run.asked} --persona {context.settings.team.human})"
+
+
 def _failures(state: State, result: Summary) -> Iterator[str]:
     """Name the runs that did not end well; if that was every run, quote each reason once, with a run to look at."""
     failed = [run for run in state.runs if run.sprint == result.sprint and run.status in FAILED]
@@ -185,7 +198,7 @@ def _failures(state: State, result: Summary) -> Iterator[str]:
         yield f"  {len(runs)} times: {detail}  (team trace {runs[-1].id})"
 
 
-def _landing(context: Context, state: State, result: Summary) -> Iterator[str]:
+def landing(context: Context, state: State, result: Summary) -> Iterator[str]:
     """Move the base branch to the sprint's work if `auto_land` is set, and say so; else say how."""
     if result.landed and (result.converged or result.unjudged) and context.settings.team.auto_land:
         if (result.decision or context.settings.reporters) and not _is_approved(state):

@@ -87,7 +87,9 @@ class Tries:
         """Tell whether a persona has used up its attempts, or its set-ups if the status is `setup`."""
         if status == RunStatus.SETUP:
             return sum(run.status == RunStatus.SETUP for run in own) >= MOST_SETUPS
-        tries = [run for run in own if run.status not in _NO_ATTEMPT and not _is_done_review(run)]
+        tries = [
+            run for run in own if run.status not in _NO_ATTEMPT and not _is_done_review(run) and not is_asking(run)
+        ]
         return len(tries) + excess(own) >= self.policy.max_attempts
 
     def _no_progress(self, persona: str) -> str | None:
@@ -119,6 +121,11 @@ class Tries:
 
 def _is_done_review(run: Run) -> bool:
     return run.reason == LaunchReason.REVIEW and run.status == RunStatus.OK
+
+
+def is_asking(run: Run) -> bool:
+    """Tell whether a run ended well with a question, which is no attempt spent: its persona goes on with the answer."""
+    return bool(run.asked) and run.status == RunStatus.OK
 
 
 def end_of(run: Run) -> str:

@@ -56,7 +56,7 @@ def due(
         return StartRequest(mode=mode)
     waiting = awaited(state, settings.wakes_not)
     fresh = tuple(name for name in waiting if name not in parked)
-    if fresh and not _woken_too_often(state, now):
+    if fresh and (_is_of_people(state, fresh, settings.wakes_not) or not _woken_too_often(state, now)):
         return StartRequest(f"{_BY_MAIL} for {', '.join(fresh)}", mode, fresh)
     if not state.sprints:
         return StartRequest("the first sprint", mode)
@@ -94,6 +94,13 @@ def awaited(state: State, never: Collection[str]) -> tuple[str, ...]:
     """
     ended = state.sprints[-1].ended if state.sprints else 0
     return tuple(sorted(name for name in state.unread if any(mail.seq > ended for mail in state.waking(name, never))))
+
+
+def _is_of_people(state: State, names: Collection[str], never: Collection[str]) -> bool:
+    """Tell whether somebody who is in no run has written to one of these since the last sprint: that is no loop."""
+    ended = state.sprints[-1].ended if state.sprints else 0
+    mails = (mail for name in names for mail in state.waking(name, never) if mail.seq > ended)
+    return any(mail.run is None and not mail.is_of_program for mail in mails)
 
 
 def _woken_too_often(state: State, now: datetime) -> bool:

@@ -71,6 +71,7 @@ class DispatchState:
         self.agent: str | None = None
         self.base = ""
         self.branch = ""
+        self.is_stopped = False  # somebody asked for its end since it was last gone on with
         self.supervisor: Mapping[str, Any] = {}
         self.attempts: dict[str, list[Attempt]] = {}
         self.ends: dict[str, End] = {}
@@ -95,8 +96,10 @@ class DispatchState:
             self.supervisor = data["supervisor"]
         elif fact.kind == Kind.DISPATCH_RESUMED:
             self.sitting, self.supervisor, self.finished = fact.ts, data["supervisor"], None
-            self.seq = fact.seq
+            self.seq, self.is_stopped = fact.seq, False
             self.ends = {task: end for task, end in self.ends.items() if self.is_done(task)}
+        elif fact.kind == Kind.DISPATCH_STOPPED:
+            self.is_stopped = True
         elif fact.kind == Kind.DISPATCH_FINISHED:
             self.finished = data
         elif fact.kind == Kind.RUN_STARTED:
@@ -187,7 +190,7 @@ def read_dispatch(projections: Projections, name: str | None = None, task: str |
 def read_unfinished(projections: Projections, most: int = _MOST) -> list[DispatchState]:
     """Read the dispatches that are not finished, those under way and those that were cut off: the last of them."""
     facts = _events(projections)
-    last = {str(fact.data.get("dispatch")): fact.kind for fact in facts}
+    last = {str(fact.data.get("dispatch")): fact.kind for fact in facts if fact.kind != Kind.DISPATCH_STOPPED}
     starts = _starts(facts)
     open_ = [starts[each] for each, kind in last.items() if kind != Kind.DISPATCH_FINISHED and each in starts]
     return [_folded(projections, start) for start in open_[-most:]]

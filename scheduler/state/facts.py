@@ -29,12 +29,17 @@ class Mail(NamedTuple):
 
         What programs write (conflicts, refusals, bounces) is work to be done, unless they only let it know.
         """
-        return self.type not in never or (self.sender in PROGRAMS and self.run is None and self.type != _FYI)
+        return self.type not in never or (self.is_of_program and self.type != _FYI)
+
+    @property
+    def is_of_program(self) -> bool:
+        """Whether a program wrote it."""
+        return self.sender in PROGRAMS and self.run is None
 
     @property
     def asks_review(self) -> bool:
         """Whether the program asks for a review by it."""
-        return self.type == REVIEW and self.sender in PROGRAMS and self.run is None
+        return self.type == REVIEW and self.is_of_program
 
 
 REVIEW = "review"  # the type of such mail
@@ -51,6 +56,8 @@ class Run:
     tells that its agent could not start, or that the budget of a run ended it, as it would the next time.
     `withdrawn` is one that a budget gave up before it began, because others were first. `rule` is the name of the rule
     that chose its agent, and `passed` are the agents that went before that one and gave way, each with the reason.
+    `asked` is the id of the mail with the question that it ended with, and `resumed` the session of an earlier run that
+    it went on with; both may be "".
     """
 
     id: str
@@ -78,6 +85,8 @@ class Run:
     withdrawn: bool = False
     rule: str = ""
     passed: tuple[tuple[str, str], ...] = ()
+    asked: str = ""
+    resumed: str = ""
 
 
 @dataclass(frozen=True)

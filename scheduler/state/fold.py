@@ -148,7 +148,8 @@ class Fold:
         setup = data.get("workspace", {}).get("seconds")
         self._end(
             fact, status=data["status"], seconds=data["seconds"], detail=data["detail"], setup=setup,
-            until=data.get("until"), hopeless=data.get("hopeless", False),
+            until=data.get("until"), hopeless=data.get("hopeless", False), asked=data.get("question", ""),
+            resumed=data.get("resumed", ""),
         )  # fmt: skip
 
     def _run_lost(self, fact: Fact) -> None:

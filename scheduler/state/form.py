@@ -182,7 +182,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
             "budget", "day", "limit", "persona", "base", "base_branch", "branch",
             "commit", "detail", "how", "id", "mark", "mode", "outcome",
             "decision", "file", "reason", "rival", "rule", "signature", "start", "status", "tip", "tree", "who",
-            "why", "withdrawn",
+            "why", "withdrawn", "question", "resumed",
         ),
         _is_text,
     ),

@@ -5,7 +5,7 @@ listener, and end early when the function that they pass to `interrupts` is call
 
 - sprints: preview_tick, preview_sprint, tick, run_sprint, run_scheduled, run, check_members
 - records: status, history, past, rounds, report, view_sprint, money
-- control: stop, pause, resume, approve, refuse, approve_deploy, land, abandon
+- control: stop, pause, resume, approve, refuse, approve_deploy, gates, land, abandon
 - claims: add_task, import_tasks, list_tasks, show_task, claim_task, claim_next, claim_paths, renew, release, finish
 - sessions: create, list_sessions, show, pause, resume, complete, delete, remember, attach, converse
 - ask: plan_of, carry_out, answer
@@ -16,7 +16,7 @@ listener, and end early when the function that they pass to `interrupts` is call
 - schedules: listed, run, pause, resume
 - agents: registry, doctor, candidates, try_agents
 - worker: work
-- hook: guard, install
+- hook: guard, install, uninstall, states
 - team: init, config, clean, personas, templates, template, inbox, install_texts
 """
 

@@ -1,4 +1,4 @@
-"""Controls a team: stop a run, pause, resume, approve or refuse a patch, land a sprint, give one up.
+"""Controls a team: stop a run, pause, resume, approve or refuse a patch, judge a sprint again, land one, give one up.
 
 All functions are for people: called from an agent's run, they raise UsageError.
 """
@@ -11,10 +11,19 @@ from typing import Any
 
 from ...mail.log.event import Draft
 from ...scheduler.context import Context
-from ...scheduler.kinds import DeployOutcome, Kind
+from ...scheduler.kinds import DeployOutcome, GateStatus, Kind
 from ...scheduler.landing.branch import fast_forward_base
 from ...scheduler.progress import Listener, Progress, silent
-from ...scheduler.sprint.control import abandon_sprint, approve_patch, by_people_only, refuse_patch, stop_run
+from ...scheduler.sprint.control import (
+    GatesOfSprint,
+    abandon_sprint,
+    approve_patch,
+    by_people_only,
+    gates_of_sprint,
+    judge_again,
+    refuse_patch,
+    stop_run,
+)
 from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
 from ...scheduler.supervisor.deploy import Deployment, approved_round
@@ -32,6 +41,24 @@ class Stopping:
     def document(self) -> dict[str, Any]:
         """Return the run, its persona and its attempt as a JSON object."""
         return {"run": self.run.id, "persona": self.run.persona, "attempt": self.run.attempt}
+
+
+@dataclass(frozen=True)
+class SprintGates:
+    """What the gates say of a sprint."""
+
+    found: GatesOfSprint
+
+    @property
+    def are_green(self) -> bool:
+        """Whether all have passed on its result."""
+        result = self.found.gates[-1].commit if self.found.gates else ""
+        return all(each.status == GateStatus.PASSED for each in self.found.gates if each.commit == result)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of `scheduler gates --json`."""
+        gates = [each._asdict() for each in self.found.gates]
+        return {"sprint": self.found.sprint, "gates": gates, "landing": [*self.found.landing]}
 
 
 @dataclass(frozen=True)
@@ -181,6 +208,28 @@ def approve_deploy(
     if len(told) == 1:
         tell(Progress("deploy: it is asked for already"))
     return Release(decided.commit, done and done.outcome, tuple(told))
+
+
+def gates(
+    context: Context,
+    number: int = 0,
+    *,
+    again: bool = False,
+    listener: Listener = silent,
+    interrupts: Interrupts = uninterrupted,
+) -> SprintGates:
+    """Return what the gates say of a sprint, 0 for the last: of what it starts from, and of its result.
+
+    With `again`, those that have not passed on its result, or are red on its base, judge the same trees anew, and if
+    all have passed on the result of a sprint that is over, `auto_land` is carried out. `listener` is told as it goes
+    on. Raises NoSuchRun, NotReady if git lost a commit of it, and Stopped if it was interrupted.
+    """
+    if not again:
+        return SprintGates(gates_of_sprint(context, number or None))
+    by_people_only("scheduler gates --again", context.home)
+    stop = threading.Event()
+    with interrupts(stop.set):
+        return SprintGates(judge_again(context, number or None, listener, stop))
 
 
 def land(context: Context, number: int = 0) -> LandedSprint:

@@ -197,6 +197,35 @@ def land(
 
 
 @app.command()
+def gates(
+    number: Annotated[int, typer.Argument(help="The sprint's number; 0 is the last one.", min=0)] = 0,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Run those again that have not passed on its result, or are red on its base."),
+    ] = False,
+    as_json: option.Json = False,
+) -> None:
+    """Tell what the gates say of a sprint, or have them judge it again; auto_land moves the base if all pass."""
+    from ...mail import render
+    from .. import session
+    from ..api import control
+    from ..show.tables import columns
+
+    found = control.gates(
+        session.context(), number, again=again, listener=lambda progress: note("scheduler", progress.text),
+        interrupts=session.ending,
+    )  # fmt: skip
+    if as_json:
+        render.document(found.document())
+    else:
+        rows = [(each.gate, each.status, each.commit[:12], "the base" * each.on_base) for each in found.found.gates]
+        say(columns(rows) if rows else ["no gates; [gates.NAME] of team.toml makes one"])
+        say(found.found.landing)
+    if again and not found.are_green:
+        raise typer.Exit(ExitCode.NOT_CONVERGED)
+
+
+@app.command()
 def abandon(
     number: Annotated[int, typer.Argument(help="The number of the open sprint.", min=1)],
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")] = "",

@@ -76,6 +76,7 @@ AGENTS: dict[str, Hooked] = {
     "gemini": Hooked(
         ".gemini/settings.json", "settings.json", "", ".gemini",
         {"start": "SessionStart", "prompt": "BeforeAgent", "stop": "AfterAgent"}, ("timeout", 10_000),
+        note="Gemini loads them once you have trusted the folder, and does not mind --skip-trust",
     ),
     "copilot": Hooked(
         ".github/hooks/team-mail.json", "team-mail.json", "", ".copilot/hooks",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from json.decoder import JSONDecodeError, scanstring
-from typing import Any, NamedTuple, cast
+from json.decoder import JSONDecodeError
+from typing import Any, NamedTuple
 
 from ...mail.errors import UsageError
 
@@ -122,7 +122,7 @@ def _items(text: str, at: int) -> list[Item]:
     while text[here] != close:
         begin, key = here, ""
         if close == "}":
-            key, here = scanstring(text, here + 1)
+            key, here = _DECODER.raw_decode(text, here)
             here = _after_space(text, _after_space(text, here) + 1)
         value, end = _DECODER.raw_decode(text, here)
         items.append(Item(key, begin, here, end, value))
@@ -139,7 +139,7 @@ def _after_space(text: str, at: int) -> int:
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object; one with a key twice is none that can be edited without harm."""
-    made = cast("dict[str, Any]", dict(pairs))
+    made = dict(pairs)
     if len(made) != len(pairs):
         raise JSONDecodeError("an object has a key twice", "", 0)
     return made

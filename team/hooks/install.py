@@ -97,7 +97,9 @@ def state(agent: str, place: Place) -> State:
             return State(agent, file, installed=False)
         if agent == "opencode":
             return State(agent, file, bool(_PLUGIN.search(text)), "".join(_PERSONA.findall(text)))
-        entries = [entry for event in hooked.events.values() for _, entry in _ours(hooked, Document.of(text), event)]
+        document = Document.of(text)
+        _check(hooked, document)
+        entries = [entry for event in hooked.events.values() for _, entry in _ours(hooked, document, event)]
         return State(agent, file, bool(entries), next((entry[1] or "" for entry in entries), ""))
     except TeamMailError as error:
         return State(agent, file, installed=False, problem=str(error))
@@ -185,12 +187,17 @@ def _ours(hooked: Hooked, document: Document, name: str) -> Iterator[tuple[int, 
 
 def _command(hooked: Hooked, item: Item) -> str:
     """Return the command of an entry that has but one; "" for any other."""
-    value = item.value
+    value = _object(item.value)
     if hooked.grouped:
-        commands = cast("dict[str, Any]", value).get(HOOKS) if isinstance(value, dict) else None
-        value = commands[0] if isinstance(commands, list) and len(cast("list[Any]", commands)) == 1 else None
-    words = cast("dict[str, Any]", value).get(hooked.command) if isinstance(value, dict) else None
+        commands = value.get(HOOKS)
+        listed = cast("list[Any]", commands) if isinstance(commands, list) else []
+        value = _object(listed[0]) if len(listed) == 1 else {}
+    words = value.get(hooked.command)
     return words if isinstance(words, str) else ""
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _has_all(agent: str, hooked: Hooked, document: Document, persona: str) -> bool:

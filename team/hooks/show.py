@@ -31,8 +31,11 @@ def main() -> None:
         persona = words[words.index("--persona") + 1] if "--persona" in words else ""
         show(words[0], words[-1], persona, _told())
     except Exception as error:  # noqa: BLE001 - a hook that fails would stand in the agent's way
-        sys.stderr.write(f"team hook: {type(error).__name__}: {error}\n")
-    sys.stdout.flush()
+        from ...mail.commands.output import silence
+        from ...mail.text.escape import line
+
+        silence()
+        sys.stderr.write(f"team hook: {line(str(error)) or type(error).__name__}\n")
 
 
 def show(agent: str, event: str, persona: str, told: dict[str, Any]) -> None:
@@ -84,4 +87,4 @@ def _told() -> dict[str, Any]:
         told = json.loads(sys.stdin.buffer.read(_MOST_INPUT))
     except (ValueError, OSError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return told if isinstance(told, dict) else {}  # pyright: ignore[reportUnknownVariableType]

@@ -1,19 +1,23 @@
-"""A team as text: what `team init` created, the settings in force, the roster."""
+"""A team as text: what `team init` created, the settings in force, the roster, what is imported and exported."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
-from ...mail.render import listed
+from ...mail.render import line, listed
 from ...mail.text.units import counted
+from ...personas.foreign.sheet import Note
 from ...scheduler.settings.reading import Loaded
+from ..api.outside.personas import EXISTS, REFUSED, SKIPPED, UNCHANGED, WRITTEN, Transfer
 from ..api.team import Personas
 from ..init import Made
 
 SETTING_COLUMNS = ("setting", "value", "from")
 _MOST = 20  # names of a team or channel that are shown
+_PLACES = 3  # of a key that has no effect
 PERSONA_COLUMNS = ("", "persona", "agent", "", "what for")
 
 
@@ -78,3 +82,60 @@ def personas(roster: Personas) -> Sequence[tuple[str, ...]]:
         )
         for persona in roster.personas
     ]  # fmt: skip
+
+
+def transfer(done: Transfer) -> Iterator[str]:
+    """Show each persona that was written, then how many of which format were read."""
+    for file in done.files:
+        if file.status == WRITTEN and file.target:
+            yield f"{'would write' if done.dry else 'wrote'}  {_path(file.target)}  from {_path(file.source)}"
+    for text in (*lost(note for file in done.files for note in file.notes), *_unsaid(done)):
+        yield f"lost   {text}"
+    counts = [f"{count} {form}" for form, count in sorted(done.read.items())]
+    others = [
+        counted(len([file for file in done.files if file.status == status]), "file") + f" {word}"
+        for status, word in (
+            (UNCHANGED, "as before"),
+            (EXISTS, "in the way"),
+            (REFUSED, "refused"),
+            (SKIPPED, "skipped"),
+        )
+        if any(file.status == status for file in done.files)
+    ]
+    yield "; ".join(
+        [f"{counted(done.read.total(), 'persona')} read ({listed(counts)})" if counts else "none read", *others]
+    )
+
+
+def troubles(done: Transfer) -> Iterator[str]:
+    """Show why files were refused, and why some were skipped."""
+    for file in done.files:
+        if file.status in {EXISTS, REFUSED}:
+            yield line(file.why)
+        elif file.status == SKIPPED:
+            yield f"{_path(file.source)}: skipped: {line(file.why)}"
+
+
+def lost(notes: Iterable[Note]) -> Iterator[str]:
+    """Show what has no effect here, each key and reason once, with the places where it stands."""
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for note in notes:
+        if note.lost:
+            places[note.key, note.why].append(f"{_path(note.source)}:{note.line}" if note.source else "")
+    for (key, why), where in places.items():
+        yield f"{line(key)[:60]}: {line(why)} ({listed(where, _PLACES)})"
+
+
+def _unsaid(done: Transfer) -> Iterator[str]:
+    said: dict[str, list[str]] = defaultdict(list)
+    for file in done.files:
+        for text in file.lost:
+            said[text].append(file.id)
+    for text, ids in said.items():
+        yield f"{line(text)} ({listed(ids, _PLACES)})"
+
+
+def _path(path: object) -> str:
+    shown = str(path)
+    relative = os.path.relpath(shown)
+    return line(relative if len(relative) < len(shown) else shown)

@@ -26,6 +26,8 @@ REFUSALS = {
     "overloaded": (529, "overloaded_error", "Overloaded"),
 }
 INPUT, CACHED, OUTPUT = 1000, 800, 50  # tokens of each answer; those from the cache are part of the input
+NEWEST = "the newest message"  # an argument: its number, as a list in the prompt has it
+LISTED = re.compile(r"\[(?: NEW |READ )\] (\d+) \| From: ")
 PERSONA = re.compile(r"You are `([\w-]+)`")
 
 
@@ -58,10 +60,11 @@ class Call:
 class Model:
     """The server. `scripts` has the scripts of each persona, and `words` what it says in the end, perhaps by such keys.
 
+    A step of a script is a command, or the end of a tool's name with its arguments.
     The first script is followed whose key stands in the prompt, such as "Type: conflict"; the key "" always does.
     """
 
-    scripts: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    scripts: dict[str, dict[str, tuple[str | tuple[str, Json], ...]]] = field(default_factory=dict)
     words: dict[str, str | dict[str, str]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     answers: int = 0  # that told their tokens
@@ -90,8 +93,12 @@ class Model:
         if shell is None or request.answered >= len(script):
             words = self.words.get(request.persona, "Done.")
             return words if isinstance(words, str) else next(said for key, said in words.items() if key in request.text)
-        arguments = arguments_of(request.tools[shell], script[request.answered])
-        return Call(shell, arguments, f"call_{len(self.requests)}")
+        step, number = script[request.answered], f"call_{len(self.requests)}"
+        if isinstance(step, str):
+            return Call(shell, arguments_of(request.tools[shell], step), number)
+        tool = next((name for name in request.tools if name.endswith(step[0])), f"no tool {step[0]}")
+        found = LISTED.findall(request.text)
+        return Call(tool, {k: found[-1] if v == NEWEST and found else v for k, v in step[1].items()}, number)
 
 
 def arguments_of(schema: Json, command: str) -> Json:
@@ -140,11 +147,13 @@ def blocks(message: Json) -> list[Json]:
 
 def tools(body: Json) -> Iterator[tuple[str, Json]]:
     for tool in body.get("tools") or ():
-        for each in tool.get("functionDeclarations") or [tool.get("function") or tool]:
+        space = f"{tool['name']}{WITHIN}" if tool.get("type") == "namespace" else ""
+        for each in tool.get("functionDeclarations") or (space and tool["tools"]) or [tool.get("function") or tool]:
             schema = next((each[key] for key in SCHEMAS if key in each), {})
-            yield each.get("name", each.get("type", "")), schema
+            yield space + each.get("name", each.get("type", "")), schema
 
 
+WITHIN = "::"  # between the namespace of a tool and its name
 SCHEMAS = ("input_schema", "parameters", "parametersJsonSchema")
 
 
@@ -172,7 +181,9 @@ def anthropic(answer: str | Call) -> Iterator[Json]:
 
 def responses(answer: str | Call) -> Iterator[Json]:
     if isinstance(answer, Call):
-        item: Json = {"type": "function_call", "id": f"fc_{answer.id}", "call_id": answer.id, "name": answer.tool}
+        space, _, name = answer.tool.rpartition(WITHIN)
+        item: Json = {"type": "function_call", "id": f"fc_{answer.id}", "call_id": answer.id, "name": name}
+        item |= {"namespace": space} if space else {}
         item |= {"arguments": json.dumps(answer.arguments), "status": "completed"}
     else:
         content = [{"type": "output_text", "text": answer, "annotations": []}]

@@ -405,3 +405,53 @@ def test_a_service_that_takes_no_more_spends_no_attempt(project, model, fault):
     assert ended["status"] == "limited"
     assert bool(ended.get("until")) == (fault == "limited" and project.cli.name not in TELL_NO_TIME)
     assert skip["why"].startswith("parked until ")
+
+
+RESUMED = {"claude", "codex", "copilot", "gemini"}  # which find a session from another folder
+
+
+@all_agents
+@pytest.mark.parametrize("sandbox", ["none", "bwrap"])
+def test_an_answer_resumes_the_session_that_asked(project, model, sandbox):
+    """The model is told again what was said before, and the tools work in the new workspace; who cannot, says why."""
+    if sandbox == "bwrap" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    for name in project.cli.preset.home:  # a user's are there, and a sandbox shows what is there
+        if not name.endswith(".json"):
+            (project.home / name).mkdir(parents=True, exist_ok=True)
+    project.team("ann", more='[sprint]\nresume = "mail"\n', **(boxed() if sandbox == "bwrap" else {}))
+    model.words = {"ann": {"It is plum.": "Done.", "": "Which fruit, plum or pear?"}}
+    assert project.run("scheduler", "sprint").returncode == 4
+    (asked,) = [event for event in project.events("mail.sent") if event["data"]["type"] == "question"]
+    (first,) = project.events("run.started")
+    project.run("team-mail", "reply", asked["id"], "--persona", "you", "-b", "It is plum.")
+    model.scripts = {"ann": {"": ("mkdir -p notes && pwd > notes/where.txt",)}}
+    before = len(model.requests)
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = "\n".join(request.text for request in model.requests[before:])
+    last, end = project.events("run.started")[-1], project.events("run.finished")[-1]
+    assert project.git("show", "team/sprint-2:notes/where.txt").endswith(last["run"])
+    is_resumed = project.cli.name in RESUMED
+    assert (f"run `{first['run']}`" in told) == is_resumed
+    assert bool(end["data"].get("resumed")) == is_resumed
+    assert ("starts without its earlier session: its sessions" in ended.stderr) != is_resumed
+
+
+@all_agents
+def test_a_session_that_is_gone_is_not_resumed(project, model):
+    """The run starts afresh, and says so."""
+    project.team("ann", more='[sprint]\nresume = "mail"\n')
+    model.words = {"ann": {"It is plum.": "Done.", "": "Which fruit, plum or pear?"}}
+    project.run("scheduler", "sprint")
+    (asked,) = [event for event in project.events("mail.sent") if event["data"]["type"] == "question"]
+    project.run("team-mail", "reply", asked["id"], "--persona", "you", "-b", "It is plum.")
+    for name in (".claude", ".codex/sessions", ".copilot", ".gemini/tmp"):
+        shutil.rmtree(project.home / name, ignore_errors=True)
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "starts without its earlier session: its session" in ended.stderr

@@ -60,9 +60,9 @@ def test_what_is_no_key_is_none(key, tmp_path):
 
 
 PERSONS = {
-    "deploy.approved", "patch.approved", "run.stopped", "scheduler.paused", "scheduler.resumed", "schedule.paused",
-    "schedule.resumed", "session.created", "session.paused", "session.resumed", "session.completed", "session.deleted",
-    "command.started", "command.finished", "sprint.abandoned",
+    "deploy.approved", "patch.approved", "run.stopped", "dispatch.stopped", "scheduler.paused", "scheduler.resumed",
+    "schedule.paused", "schedule.resumed", "session.created", "session.paused", "session.resumed", "session.completed",
+    "session.deleted", "command.started", "command.finished", "sprint.abandoned",
 }  # fmt: skip
 ANYBODYS = ("task.opened", "claim.")
 WEAVERS = {

@@ -138,9 +138,11 @@ def test_a_commit_of_what_another_has_is_refused(team, claims):
     """The installed hook runs in a real commit, knows whose commit it is, and goes with --no-verify."""
     (team.folder / "poem.txt").write_text("changed\n")
     git(team.folder, "add", "poem.txt")
-    written = CliRunner().invoke(team_command.app, ["hook", "--install"])
+    written = CliRunner().invoke(team_command.app, ["hook", "install", "git"])
     assert written.exit_code == 0
-    assert CliRunner().invoke(team_command.app, ["hook", "--install", "--json"]).stdout.count('"new": false') == 1
+    assert (
+        CliRunner().invoke(team_command.app, ["hook", "install", "git", "--json"]).stdout.count('"changed": false') == 1
+    )
     assert hook.guard(None, team.folder, "you").files == ()
     claims.hold(["*.txt"], [], "ann", 600)
     refused = subprocess.run(
@@ -154,6 +156,8 @@ def test_a_commit_of_what_another_has_is_refused(team, claims):
     assert CliRunner().invoke(team_command.app, ["hook", "--as", "ann"]).exit_code == 0
     git(team.folder, "commit", "--quiet", "--no-verify", "-m", "Change")
     assert CliRunner().invoke(team_command.app, ["hook"]).exit_code == 0
+    assert hook.uninstall("git", team.folder).changed
+    assert not hook.uninstall("git", team.folder).changed
 
 
 def test_a_hook_of_others_is_left_alone(team, claims):
@@ -162,7 +166,7 @@ def test_a_hook_of_others_is_left_alone(team, claims):
     path.parent.mkdir(exist_ok=True)
     path.write_text("#!/bin/sh\ntrue\n")
     with pytest.raises(UsageError, match=r"team hook \|\| exit 1"):
-        hook.install(team.folder)
+        hook.install("git", team.folder)
     assert path.read_text() == "#!/bin/sh\ntrue\n"
     with pytest.raises(UsageError, match="git diff"):
         hook.guard(claims, team.folder.parent, "you")

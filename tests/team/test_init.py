@@ -54,6 +54,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     silent = {key for key, origin in settings.origins.items() if origin.where == "default"}
     assert silent == {
         "sprint.cron",
+        "team.oracle",
         "workspace.root",
         "weaver.sign",
         "supervisor.max_rounds",
@@ -69,7 +70,7 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
     } | {
         f"agents.shell.{key}"
         for key in (
-            "kind", "preset", "model", "args", "env_file", "folder", "idle", "max_parallel", "budget",
+            "kind", "preset", "model", "args", "mcp", "env_file", "folder", "idle", "max_parallel", "budget",
             "base_url", "context", "commands", "tools", "turns", "mode", "startup",
             "source", "branch", "plan", "pull_request", "ask", "creates", "poll", "remote", "url", "push",
         )

@@ -89,11 +89,14 @@ class Acp:
 class Preset:
     """One coding agent. `install` and `package` say where it comes from, and `not_run` why it was never tried.
 
-    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` and `{session}`
-    stand for what a user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its
-    output that tell what a run took. An item of `env` is the name of a variable, or `NAME if OTHER`. `home` is what it
-    needs of the home folder in a sandbox, and `in_sandbox` has the words of its command that are others there. `models`
-    are globs of the models that it has, in small letters, empty for any; `narrow` says how it is told to do less.
+    Its words are `command`, then `model` if one is chosen, then `last`, before the prompt. `{model}` stands for what a
+    user chooses. `denied` says how to allow it `{tools}`. `tokens` and `money` name the fields of its output that tell
+    what a run took. `resume` are the words with which it goes on with a session, `sessions` where that is kept,
+    `not_resumed` why it cannot, and `cumulative` how it counts, see `Sessions`. An item of `env` is the name of a
+    variable, or `NAME if OTHER`. `home` is what it needs of the home folder in a sandbox, and `in_sandbox` has the
+    words of its command that are others there. `models` are globs of the models that
+    it has, in small letters, empty for any; `narrow` says how it is told to do less. `mcp` are the words that give it
+    the tools of `team mcp`, with `{team}` for that program; none if nobody has tried.
     """
 
     name: str
@@ -109,6 +112,9 @@ class Preset:
     last: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    not_resumed: str = ""
+    cumulative: bool = False
     litter: tuple[str, ...] = ()
     home: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
@@ -116,6 +122,7 @@ class Preset:
     in_sandbox: Mapping[str, str] = field(default_factory=dict[str, str])
     models: tuple[str, ...] = ()
     narrow: Narrow | None = None
+    mcp: tuple[str, ...] = ()
     seen: Seen | None = None
     not_run: str = ""
     acp: Acp | None = None
@@ -148,7 +155,7 @@ class Preset:
         if (acp := self.acp) is None:
             return None
         return replace(
-            self, command=acp.command, last=(), prompt="stdin", model=acp.model, in_sandbox={}, stream="json",
+            self, command=acp.command, last=(), mcp=(), prompt="stdin", model=acp.model, in_sandbox={}, stream="json",
             install=acp.install or self.install, package=acp.package or self.package, seen=acp.seen,
             env=(*self.env, *acp.env), denied="see what its persona may change and run, which refused {tools}",
             tokens=("usage",) if "tokens" in acp.tells else (), money="usd" if "money" in acp.tells else "",

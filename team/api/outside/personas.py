@@ -26,16 +26,16 @@ from ....personas.roster import own_roster, read_text
 from ....scheduler.settings.reading import read_settings
 from ....scheduler.sprint.control import by_people_only
 
-WRITTEN, UNCHANGED, REFUSED, SKIPPED = "written", "unchanged", "refused", "skipped"
+WRITTEN, UNCHANGED, EXISTS, REFUSED, SKIPPED = "written", "unchanged", "exists", "refused", "skipped"
 
 
 @dataclass(frozen=True)
 class File:
     """What became of one persona of a file.
 
-    `status` is one of WRITTEN (or would be), UNCHANGED, REFUSED with `why`, and SKIPPED with `why` for a file that no
-    tool takes for a persona. `target` is where it is, or would be; `notes` tell what became of its keys, and `lost` are
-    sentences on what an export does not say.
+    `status` is WRITTEN (or would be), UNCHANGED, EXISTS where another persona of that name is in the way, REFUSED
+    for what cannot be read, and SKIPPED for a file that no tool takes for a persona, each with `why`. `target` is where
+    it is, or would be; `notes` tell what became of its keys, and `lost` what an export does not say.
     """
 
     source: Path
@@ -67,21 +67,22 @@ class Transfer:
     dry: bool
 
     @property
-    def refused(self) -> tuple[File, ...]:
+    def failed(self) -> tuple[File, ...]:
         """The files that could not be read, or not be written."""
-        return tuple(file for file in self.files if file.status == REFUSED)
+        return tuple(file for file in self.files if file.status in {EXISTS, REFUSED})
 
     @property
     def read(self) -> Counter[str]:
         """How many personas were read, by format."""
-        return Counter(str(file.format) for file in self.files if file.status in {WRITTEN, UNCHANGED})
+        return Counter(str(file.format) for file in self.files if file.status in {WRITTEN, UNCHANGED, EXISTS})
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `team personas import --json`."""
         counts = Counter(file.status for file in self.files)
         return {
             "dry": self.dry, "read": dict(sorted(self.read.items())), "written": counts[WRITTEN],
-            "unchanged": counts[UNCHANGED], "refused": counts[REFUSED], "skipped": counts[SKIPPED],
+            "unchanged": counts[UNCHANGED], "exists": counts[EXISTS], "refused": counts[REFUSED],
+            "skipped": counts[SKIPPED],
             "files": [file.document() for file in self.files],
         }  # fmt: skip
 
@@ -180,10 +181,10 @@ class _Importing:
             first, said = known
             if said == text:
                 return "", UNCHANGED
-            return f"{shown}: {sheet.id} came from {line(str(first))} already; rename one of them", REFUSED
+            return f"{shown}: {sheet.id} came from {line(str(first))} already; rename one of them", EXISTS
         there = self._there.get(sheet.id)
         if there is not None and there.name != target.name:
-            return f"{shown}: {sheet.id} is {line(str(there))} already; remove that, or rename one of them", REFUSED
+            return f"{shown}: {sheet.id} is {line(str(there))} already; remove that, or rename one of them", EXISTS
         return _overwriting(target, text, force=self._force)
 
 
@@ -244,7 +245,7 @@ def _overwriting(target: Path, text: str, *, force: bool) -> tuple[str, str]:
         return "", WRITTEN
     if target.is_file() and target.read_bytes() == text.encode():
         return "", UNCHANGED
-    return ("", WRITTEN) if force else (f"{line(str(target))} exists, and differs; --force overwrites it", REFUSED)
+    return ("", WRITTEN) if force else (f"{line(str(target))} exists, and differs; --force overwrites it", EXISTS)
 
 
 def _write(target: Path, text: str) -> None:

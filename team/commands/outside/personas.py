@@ -32,7 +32,6 @@ def personas(context: typer.Context, as_json: option.Json = False) -> None:
     from ....mail import render
     from ....mail.open import team_home
     from ...api import team
-    from ...show import personas as show_personas
     from ...show import team as show
 
     roster = team.personas(team_home())
@@ -41,7 +40,7 @@ def personas(context: typer.Context, as_json: option.Json = False) -> None:
     else:
         render.table(show.PERSONA_COLUMNS, show.personas(roster))
         say(show.groups(roster))
-        for text in (*show_personas.lost(roster.notes), *map(render.line, roster.unread)):
+        for text in (*show.lost(roster.notes), *map(render.line, roster.unread)):
             note("team", text)
         for problem in roster.problems:
             note("team", render.line(problem))
@@ -93,7 +92,7 @@ def export(
 
 def _show(transfer: Transfer, *, as_json: bool) -> None:
     from ....mail import render
-    from ...show import personas as show
+    from ...show import team as show
 
     if as_json:
         render.document(transfer.document())
@@ -101,5 +100,5 @@ def _show(transfer: Transfer, *, as_json: bool) -> None:
         say(show.transfer(transfer))
         for text in show.troubles(transfer):
             note("team", text)
-    if transfer.refused:
+    if transfer.failed:
         raise typer.Exit(ExitCode.FAILED)

@@ -104,7 +104,7 @@ def shown(console: Console, asked: Asked) -> dict[str, Any]:
 
 def stop(console: Console, asked: Asked) -> Reply:
     """End all runs of an ask."""
-    return _accepted(asks_of(console).stop(asked.path["id"], owner_of(asked.caller)))
+    return _accepted(asks_of(console).stop(asked.path["id"], owner_of(asked.caller), asked.sender))
 
 
 def stop_task(console: Console, asked: Asked) -> Reply:

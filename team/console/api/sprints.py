@@ -119,6 +119,18 @@ def abandon(console: Console, asked: Asked) -> dict[str, Any]:
     return api.control.abandon(console.team(), _number(asked), asked.sender, why).document()
 
 
+def gates(console: Console, asked: Asked) -> dict[str, Any]:
+    """Return what the gates say of a sprint, as `scheduler gates N --json`."""
+    return api.control.gates(console.team(), _number(asked)).document()
+
+
+def judge(console: Console, asked: Asked) -> dict[str, Any]:
+    """Have the gates judge a sprint again, by `scheduler gates N --again`, a process of its own."""
+    number, context = _number(asked), console.team()
+    api.control.gates(context, number)
+    return started(console, "scheduler", ["gates", str(number), "--again"], begun_after(context, "gate."))
+
+
 def rounds(console: Console, asked: Asked) -> list[dict[str, Any]]:
     """List the last rounds, the newest last, as `scheduler rounds --json`."""
     return api.records.rounds(console.context, asked.limit()).document()
@@ -150,6 +162,9 @@ ROUTES = (
           scope=Scope.ACT),
     Route("POST", "/api/sprints/{n}/abandon", "End a sprint that cannot go on, and keep its work.", abandon,
           scope=Scope.ACT, takes=Abandoning),
+    Route("GET", "/api/sprints/{n}/gates", "What the gates say of a sprint's base and result.", gates),
+    Route("POST", "/api/sprints/{n}/gates", "Have the gates judge a sprint again, in a process of its own.", judge,
+          scope=Scope.ACT, status=202),
     Route("GET", "/api/tick", "What the next tick would do, and why.", tick),
     Route("POST", "/api/scheduler/pause", "Start nothing more; what runs goes on to its end.", pause,
           scope=Scope.ACT),

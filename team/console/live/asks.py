@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ....mail.errors import TeamMailError
-from ....mail.log.event import derived_id, new_id
+from ....mail.log.event import Draft, derived_id, new_id
 from ....mail.process import checked_session
 from ....personas.bundled import with_bundled
 from ....scheduler.context import Context
 from ....scheduler.errors import NoSuchRun, NotReady
-from ....scheduler.kinds import TaskStatus
+from ....scheduler.kinds import Kind, TaskStatus
 from ....scheduler.state.dispatches import DispatchState, read_dispatch, read_last, read_unfinished, session_of
 from ....scheduler.tasks.task import DispatchConfig, Task
 from ... import api
@@ -132,10 +132,16 @@ class Asks:
                     rows[id] = {**rows[id], **carrier.ask.document()}
         return [*rows.values()]
 
-    def stop(self, id: str, owner: str) -> Ask:
-        """End all runs of an ask. Raises NoSuchRun, NotReady if another console carries it out."""
-        ask = _here(self.get(id, owner))
-        self._carriers[id].end()
+    def stop(self, id: str, owner: str, sender: str) -> Ask:
+        """End all runs of an ask, and start no more; of one that another process carries out, by the log.
+
+        Raises NoSuchRun.
+        """
+        ask = self.get(id, owner)
+        if ask.is_elsewhere:
+            self.context().append([Draft(Kind.DISPATCH_STOPPED, sender, data={"dispatch": id})])
+        else:
+            self._carriers[id].end()
         return ask
 
     def stop_task(self, id: str, task: str, owner: str, sender: str) -> Ask:
@@ -178,7 +184,7 @@ class Asks:
             cause = cause_of(state)
             if cause is None or is_elsewhere(state):
                 continue
-            if cause.get("detached"):
+            if cause.get("detached") and not state.is_stopped:
                 ids += self._resumed(context, state)
             else:
                 with suppress(TeamMailError):  # its runs go on, or somebody else does it just now
@@ -342,7 +348,7 @@ def _part(ask: Ask, task: str) -> Part:
 def _here(ask: Ask) -> Ask:
     """Return an ask that this console carries out. Raises NotReady for another one."""
     if ask.is_elsewhere:
-        raise NotReady("another console carries this ask out; stop it there, or its runs one by one")
+        raise NotReady("another console carries this ask out; stop all of it, or its runs one by one")
     return ask
 
 

@@ -69,6 +69,29 @@ class Rotating(EventLog):
         return moment
 
 
+def test_a_short_log_tells_what_it_lacks_without_a_database(folder):
+    """Nothing is said to be lacking that is there, nor of a log of which a part is sealed."""
+    mailbox = over(EventLog(folder))
+    assert mailbox.projections.lacks('"kind":"mail.')
+    mailbox.log.append([Draft("log.noted", "ada")])
+    assert mailbox.projections.lacks('"kind":"mail.')
+    assert mailbox.unread(PERSONAS) == []
+    assert "_query" not in vars(mailbox.projections)
+
+    mailbox.send(Letter("boss", PERSONAS, "news"))
+    assert not mailbox.projections.lacks('"kind":"none.', '"kind":"mail.')
+    assert mailbox.projections.lacks('"kind":"none.')
+    assert [row["persona"] for row in mailbox.unread(PERSONAS)] == [*PERSONAS]
+
+
+def test_a_log_with_segments_is_not_looked_through(folder):
+    """What it lacks only the database knows."""
+    mailbox = opened(folder)
+    fill(mailbox)
+    assert mailbox.projections.part(mailbox.log.head().seq) > 1
+    assert not mailbox.projections.lacks('"kind":"none.')
+
+
 def test_a_rotation_during_a_query_never_mixes_up_slices(folder):
     """The slice of one persona is never used for another, however often a query is repeated."""
     log = Rotating(folder, segment_bytes=2048)

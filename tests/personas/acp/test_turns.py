@@ -281,6 +281,16 @@ def test_mail_that_comes_while_a_turn_lasts_is_a_further_prompt(scene):
     assert first == "Do it."
     assert "`.team/run/inbox`: `conflict-1.md`" in second
     assert played.transcript.text == "Two."
+    assert not [*inbox.glob("*.taken")]
+
+
+def test_mail_that_a_turn_was_about_is_taken_into_account_once_that_has_ended_well(scene):
+    """As the mail of a prompt is read with its run; a notice of a conflict is settled by the agent alone."""
+    inbox = scene.workspace / ".team" / "run" / "inbox"
+    came = {"write": str(inbox / "5.md"), "text": "new"}
+    later = {"write": str(inbox / "conflict-2.md"), "text": "new"}
+    scene.play([came, later, {"say": "One."}], [{"say": "Two."}])
+    assert [each.name for each in inbox.glob("*.taken")] == ["5.taken"]
 
 
 def test_refusals_without_end_end(scene):

@@ -246,7 +246,7 @@ def test_no_server_is_told_at_once_with_what_to_start(talk):
     with pytest.raises(ChatError, match=r"no server answers at http://127\.0\.0\.1:9/v1 .*ollama serve") as caught:
         talk.hold(base_url="http://127.0.0.1:9/v1")
     assert not caught.value.hopeless
-    assert talk.clock.elapsed < 60
+    assert talk.clock.elapsed == 3
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -291,6 +291,10 @@ def test_money_and_cached_tokens_are_told_where_the_server_tells_them(talk):
 # -- the context
 
 
+def loaded(state):
+    return {"id": MODEL, "max_context_length": 7_500, "state": state}
+
+
 @pytest.mark.parametrize(
     ("models", "pages", "size"),
     [
@@ -298,7 +302,8 @@ def test_money_and_cached_tokens_are_told_where_the_server_tells_them(talk):
         ([{"id": MODEL, "context_length": 5_000}], {}, 5_000),
         ([{"id": MODEL}], {"/props": {"default_generation_settings": {"n_ctx": 6_000}}}, 6_000),
         ([{"id": MODEL}], {"/api/v0/models": {"data": [{"id": MODEL, "loaded_context_length": 7_000}]}}, 7_000),
-        ([{"id": MODEL}], {"/api/v0/models": {"data": [{"id": MODEL, "max_context_length": 7_500}]}}, 7_500),
+        ([{"id": MODEL}], {"/api/v0/models": {"data": [loaded("loaded")]}}, 7_500),
+        ([{"id": MODEL}], {"/api/v0/models": {"data": [loaded("not-loaded")]}}, 32_768),
         ([{"id": f"{MODEL}:latest"}], {"/api/show": {"parameters": "stop x\nnum_ctx    8000"}}, 8_000),
         ([{"id": MODEL}], {"/api/show": {}, "/api/ps": {"models": [{"name": MODEL, "context_length": 9_000}]}}, 9_000),
         ([{"id": MODEL, "max_model_len": "much"}], {"/props": [], "/api/show": {"parameters": None}}, 32_768),
@@ -348,3 +353,23 @@ def test_what_comes_meanwhile_is_told_with_the_next_turn(talk):
     talk.notes = ["conflict-1.md: bob changes line 2, too"]
     talk.hold(calls(call("list_files")), says("done"))
     assert talk.model.sent()[-1] == "[This came meanwhile.]\nconflict-1.md: bob changes line 2, too"
+
+
+def test_a_model_that_is_loaded_only_then_tells_its_context_after_the_first_answer(talk):
+    """As Ollama does: what was not known before is asked once more."""
+    loaded = {"models": [{"name": MODEL, "context_length": 4_096}]}
+    talk.model.pages = {"/api/show": {}, "/api/ps": {"models": []}}
+    talk.model.answer = lambda _: talk.model.pages.update({"/api/ps": loaded}) or says("done")
+    talk.hold()
+    assert talk.lines()[0].startswith("context: 32,768 tokens, as nobody says")
+    assert talk.lines()[-1] == "context: 4,096 tokens, as Ollama says"
+    assert talk.talk.memory.context == 4_096
+
+
+def test_words_are_printed_as_they_come_in_no_more_events_than_needed(talk):
+    """A server that sends one word at a time makes no event of each."""
+    words = [f"word {number} " for number in range(300)]
+    talk.hold(Reply(sse(*(delta(content=word) for word in words), delta("stop"))))
+    pieces = [json.loads(row) for row in talk.printed.splitlines() if "content_block_delta" in row]
+    assert "".join(each["event"]["delta"]["text"] for each in pieces) == "".join(words)
+    assert 10 < len(pieces) < 40

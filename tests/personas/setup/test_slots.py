@@ -115,10 +115,25 @@ def test_a_slot_is_not_free_while_a_keeper_of_its_run_lives(hold, folder, first,
         keeping.wait()
 
 
-def test_ports_in_use_are_passed_over(folder, first, tmp_path):
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "127.0.0.5", "::", "::1"])
+def test_ports_in_use_are_passed_over(folder, first, tmp_path, address):
     """A server of the user's own, on any address of this machine, keeps its port."""
-    with socket.create_server(("0.0.0.0", first + 3)), Slots(folder, first, 5).taken(tmp_path) as slot:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with (
+        socket.create_server((address, first + 3), family=family),
+        Slots(folder, first, 5).taken(tmp_path) as slot,
+    ):
         assert slot == (0, first + 5)
+
+
+def test_a_port_is_free_again_as_soon_as_its_server_has_ended(folder, first, tmp_path):
+    """Connections of it that are not forgotten yet (TIME_WAIT) keep nobody from listening."""
+    with socket.create_server(("127.0.0.1", first)) as server, socket.create_connection(server.getsockname()) as client:
+        server.accept()[0].close()
+        client.recv(1)
+
+    with Slots(folder, first, 5).taken(tmp_path) as slot:
+        assert slot == (0, first)
 
 
 def test_teams_beside_each_other_have_different_ports(hold, folder, first, tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -157,16 +158,41 @@ def rebasing(line: Line, place: Path) -> None:
     git(place, "-c", "sequence.editor=sed -i 1ibreak", "rebase", "--quiet", "-i", line.newer)
 
 
+def picking(line: Line, place: Path) -> None:
+    """A cherry-pick that ends empty, as one that conflicts does, where it has to be gone on with."""
+    subprocess.run(["git", "cherry-pick", line.first], cwd=place, check=False, capture_output=True)
+
+
+def bisecting(line: Line, place: Path) -> None:
+    git(place, "bisect", "start")
+
+
+def locked(line: Line, place: Path) -> None:
+    (Path(git(place, "rev-parse", "--absolute-git-dir")) / "index.lock").touch()
+
+
 def away(line: Line, place: Path) -> None:
     line.run("worktree", "lock", str(place))
     place.rename(place.with_name("away"))
 
 
 @pytest.mark.parametrize(
-    "disturb", [changed, staged, untracked, sparse, merging, rebasing, away], ids=lambda each: each.__name__
+    ("disturb", "why", "then"),
+    [
+        (changed, "files are changed there", "commit, stash or move away"),
+        (staged, "changes are staged there", "commit, stash or move away"),
+        (untracked, "second.txt", "commit, stash or move away"),
+        (sparse, "second.txt", "commit, stash or move away"),
+        (merging, "a merge is under way there", "git merge --abort"),
+        (picking, "a cherry-pick is under way there", "git cherry-pick --continue"),
+        (rebasing, "a rebase is under way there", "git rebase --continue"),
+        (bisecting, "a bisection is under way there", "git bisect reset"),
+        (locked, "its index is locked since 20", "index.lock"),
+        (away, "it is locked, and away", "git worktree unlock"),
+    ],
 )
-def test_a_branch_is_not_moved_under_work_that_is_going_on(plain, disturb):
-    """Neither the branch nor a file of the work tree."""
+def test_a_branch_is_not_moved_under_work_that_is_going_on(plain, disturb, why, then):
+    """Neither the branch nor a file of the work tree; it is said what goes on, and what to do about it."""
     plain.put(plain.first)
     place = plain.look()
     disturb(plain, place)
@@ -175,6 +201,8 @@ def test_a_branch_is_not_moved_under_work_that_is_going_on(plain, disturb):
     way = fast_forward(plain.git, BRANCH, plain.first, plain.second, "test")
     assert way is not None
     assert way.place == str(place)
+    assert why in way.why
+    assert then in way.then
     assert (plain.run("rev-parse", BRANCH), sorted(path.name for path in there.iterdir())) == before
 
 
@@ -252,7 +280,7 @@ def test_a_branch_with_changes_in_a_checkout_stays_and_a_second_ref_has_what_lan
     assert len(lines_of(team)) == 2
     assert (team.text(BRANCH, "note.txt"), git(place, "status", "--porcelain")) == (["mine"], "")
     subjects = [mail.subject for mail in ticker.context.mailbox.inbox("you") if mail.type == "escalate"]
-    assert subjects == [f"{BRANCH} is checked out with changes, and stays behind"]
+    assert subjects == [f"{BRANCH} is checked out, and stays behind"]
 
 
 @pytest.mark.parametrize("times", [1, 9])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from team_mail.scheduler.settings.reading import Loaded, read_settings
 
 from ...samples import examples
 
+CHAT = '[agents.local]\nkind = "chat"\nbase_url = "{}"\nmodel = "qwen3"\n'
 WHOLE = """\
 [team]
 base = "trunk"
@@ -128,6 +130,9 @@ def test_a_table_with_the_name_of_a_preset_is_that_agent(read):
         ('[agents.x]\ncommand = ["a"]\nenv_file = "e"\n', {}, "OPENAI_API_BASE=http://[::1]:1/v1\n", "OPENAI_API_BASE"),
         ('[agents.codex]\nargs = ["--oss"]\n', {}, "", "--oss"),
         ('[agents.aider]\nmodel = "ollama_chat/qwen3"\n', {}, "", "ollama_chat/qwen3"),
+        (CHAT.format("http://localhost:11434/v1"), {}, "", "base_url"),
+        (CHAT.format("https://example.org/v1"), {}, "", ""),
+        (CHAT.format("http://192.168.1.5:8000/v1"), {}, "", ""),
         ("[agents.claude]\n", {"ANTHROPIC_BASE_URL": "https://localhost.example.org"}, "", ""),
         ("[agents.claude]\n", {"OLLAMA_HOST": "localhost"}, "", ""),
         ('[agents.x]\ncommand = ["a"]\nenv = ["DB_HOST"]\n', {"DB_HOST": "localhost"}, "", ""),
@@ -183,6 +188,19 @@ def test_a_key_of_the_table_beats_its_preset(read):
     assert (mine.env, mine.prompt) == (("MY_KEY",), "file")
     assert loaded.origins["agents.mine.env"].where == "team.toml:5"
     assert loaded.document()["agents.mine.command"]["from"] == "preset gemini"
+
+
+@pytest.mark.parametrize("name", ["claude", "codex"])
+def test_a_table_that_says_mcp_gives_its_agent_the_mail_server(read, name):
+    """Its words stand before those of `args`, wherever `team` is installed, and so in each command made of it."""
+    loaded = read(f'[agents.{name}]\nmcp = true\nargs = ["--more"]\n')
+
+    agent, known = loaded.settings.agents[name], preset(name)
+    team = str(Path(sys.executable).with_name("team"))
+    own = [word.replace("{team}", team) for word in known.mcp]
+    assert any(team in word for word in own)
+    assert agent.args == (*own, "--more")
+    assert agent.command == known.words(None, [*own, "--more"])
 
 
 def test_a_table_with_a_command_has_no_preset_unless_it_names_one(read):
@@ -377,6 +395,9 @@ def test_cron_replaces_every(read):
         ("[agents.x]\npreset = 3", "team.toml:2: agents.x.preset must be text in quotes, not 3"),
         ('[agents.x]\nkind = "scripted"\npreset = "claude"', 'says preset, which kind "scripted" has no use for'),
         ('[agents.claude]\ncommand = ["a"]\nargs = ["m"]', "team.toml:3: agents.claude.args is for the command of a"),
+        ("[agents.gemini]\nmcp = true", "agents.gemini.mcp is nothing that Gemini CLI was seen to take; leave it out"),
+        ('[agents.x]\ncommand = ["a"]\nmcp = true', "team.toml:3: agents.x.mcp is for the command of a preset"),
+        ('[agents.claude]\nmcp = true\nsandbox = "bwrap"', "claude.mcp needs a program that is not in a sandbox"),
         ('[agents.amp]\nmodel = "m"', "team.toml:2: agents.amp.model is nothing that Amp can be told; leave it out"),
         ('[agents.x]\ncommand = ["a"]\nenv = ["A if"]', "team.toml:3: agents.x.env[0] must be the name of a variable"),
         ('[agents.x]\nkind = "replay"', 'agents.x says no folder, which kind "replay" needs: write folder ='),
@@ -630,3 +651,22 @@ def test_a_forge_in_a_private_network_is_reached_if_that_is_meant(read, refusal)
     private = f'{table}network = "private"\n'
     assert read(private.format("10.0.0.1")).settings.github.git_address == "https://10.0.0.1/octo/app.git"
     assert "must lead to a public address" in refusal(private.format("169.254.169.254"))
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ('kind = "chat"\nmodel = "m"', "says no base_url"),
+        ('kind = "chat"\nbase_url = "http://localhost:1/v1"', "says no model"),
+        ('kind = "chat"\nbase_url = "http://8.8.8.8/v1"\nmodel = "m"', "in no private network: write https"),
+        (
+            'kind = "chat"\nbase_url = "http://localhost:1/v1"\nmodel = "m"\npush = true',
+            'says push, which is for kind "jules"',
+        ),
+        ('command = ["a"]\nturns = 3', 'says turns, which is for kind "chat"'),
+        ('kind = "chat"\nbase_url = "http://localhost:1/v1"\nmodel = "m"\ncommand = ["a"]', "says command"),
+    ],
+)
+def test_what_a_chat_model_needs_and_has_no_use_for_is_told(read, table, why):
+    with pytest.raises(UsageError, match=why):
+        read(f"[agents.local]\n{table}\n")

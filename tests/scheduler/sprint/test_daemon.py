@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.mail.letter import Letter
+from team_mail.mail.log.event import Draft
 from team_mail.scheduler.errors import SettingsError
-from team_mail.scheduler.sprint.daemon import Daemon, following
+from team_mail.scheduler.sprint.daemon import Daemon, _is_work, following
 
 from ...samples import examples
 
@@ -124,3 +125,47 @@ def test_the_daemon_reads_changed_settings_and_is_woken_by_mail(team):
 
     assert [(sprint.sprint, sprint.runs) for sprint in sprints] == [(1, 3), (2, 1)]
     assert "settings or personas have changed: read again" in messages
+
+
+@pytest.mark.parametrize("sender", ["cyd", "you"])
+def test_mail_of_a_run_elsewhere_wakes_as_that_of_a_person_does(team, sender):
+    """A task of a dispatch that writes to somebody who has nothing to do need not wait for the schedule."""
+    messages, sprints = [], []
+
+    def say(text):
+        messages.append(text)
+        if text.startswith("waiting for mail") and len(sprints) == 1:
+            run = "r1" if sender == "cyd" else None
+            team.context().mailbox.send(Letter(sender, ["bob"], "Please", "Look.", run=run))
+
+    def ended(summary):
+        sprints.append(summary)
+        if len(sprints) == 2:
+            daemon.end()
+
+    ticker = team.ticker({}, '[sprint]\nevery = "1h"\n')
+    daemon = Daemon(ticker, lambda: ticker.context, say, ended)
+
+    daemon.run()
+
+    context = team.context()
+    sent = next(event for event in context.mailbox.log.read() if event.kind == "mail.sent" and event.sender == sender)
+    started = next(e for e in context.mailbox.log.read(sent.seq) if e.kind == "run.started")
+    assert started.data["persona"] == "bob"
+    assert (sprints[1].sprint, sprints[1].runs) == (2, 1)
+
+
+def test_mail_that_wakes_nobody_and_mail_of_programs_start_no_sprint(team):
+    """What a weaver writes is for the sprint, or the dispatch, that goes on."""
+    mailbox = team.context().mailbox
+    never = ("fyi",)
+    for sender, kind, run, is_work in (
+        ("you", "note", None, True), ("you", "fyi", None, False), ("ann", "note", "r", True),
+        ("ann", "fyi", "r", False), ("weaver", "conflict", None, False),
+    ):  # fmt: skip
+        letter = Letter(sender, ["bob"], "Look", "x", type=kind, run=run)
+        (event,) = mailbox.log.append([letter.draft(mailbox.directory, mailbox.blobs)])
+        assert _is_work(event, ["bob"], never) is is_work
+        assert not _is_work(event, ["cyd"], never)
+    ends = [Draft(kind, "scheduler", data={"task": "a"}) for kind in ("run.finished", "run.lost")]
+    assert all(_is_work(event, [], never) for event in mailbox.log.append(ends))

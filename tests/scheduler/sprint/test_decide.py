@@ -734,13 +734,16 @@ def test_a_type_that_is_not_listed_wakes():
 
 
 def test_sprints_started_by_mail_are_limited_per_hour():
-    """After a dozen in an hour, only the schedule starts sprints."""
+    """After a dozen in an hour, only the schedule starts sprints, and people, who are no loop."""
     story = Story(every=90_000.0)
     for _ in range(12):
         story.start(reason="unread mail for bob").tell("sprint.finished", outcome="spent")
-    story.mail("bob", "you")
+    story.mail("bob", "ann")
+    (mail,) = story.unread["bob"]
+    story.unread["bob"] = (mail._replace(run="a run of ann's"),)
     assert due(story.state, story.policy, story.now, never).start is None
-    assert due(story.state, story.policy, story.later(hours=1).now, never).start == "unread mail for bob"
+    assert due(story.state, story.policy, story.now + timedelta(hours=1), never).start == "unread mail for bob"
+    assert due(story.mail("bob", "you").state, story.policy, story.now, never).start == "unread mail for bob"
 
 
 # -- budgets

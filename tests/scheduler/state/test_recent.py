@@ -29,6 +29,9 @@ class Counting:
         self.reads.append((name, self._mailbox.log.head().seq))
         return self._mailbox.projections.rows(name, **arguments)
 
+    def lacks(self, *texts):
+        return self._mailbox.projections.lacks(*texts)
+
 
 def counted(ticker: Ticker) -> Counting:
     """Let a ticker count what it reads."""

@@ -50,6 +50,7 @@ SAME = {
     "/api/sessions/login/summary": "team session show login",
     "/api/sessions/login/export": "team session export login",
     "/api/plans/forecast": "team plan --from-sprint",
+    "/api/sprints/1/gates": "scheduler gates 1",
     "/api/metrics": "team metrics",
     "/api/query.json?sql=SELECT+seq,$x+FROM+events&p.x=y": "team-mail query SELECT~seq,$x~FROM~events --param x=y",
 }

@@ -141,3 +141,17 @@ def test_a_sprint_that_cannot_go_on_is_given_up_by_a_button(team, ask):
     done = ask.post("/api/sprints/1/abandon", {"why": "enough"})
     assert (done.status, [each["persona"] for each in done.json["patches"]]) == (200, ["ann"]), done.body
     assert 'data-send="/api/sprints/1/abandon"' not in ask.get("/").body.decode()
+
+
+def test_gates_judge_a_sprint_again_in_a_process_of_its_own(team, ask, tmp_path):
+    """What was red for want of something outside of the repository passes, and the need of it is gone."""
+    flag = tmp_path / "service"
+    settings = f'[gates.tests]\ncommand = ["test", "-e", "{flag}"]\n'
+    team.sprint({"ann": team.replaced(3, "by ann")}, settings)
+    assert 'data-send="/api/sprints/1/gates"' in ask.get("/").body.decode()
+    flag.touch()
+    made = ask.post("/api/sprints/1/gates", {})
+    assert made.status == 202, made.body
+    psutil.Process(made.json["pid"]).wait(60)
+    assert [each["status"] for each in ask.get("/api/sprints/1/gates").json["gates"]] == ["passed", "passed"]
+    assert ask.post("/api/sprints/7/gates", {}).status == 404

@@ -106,7 +106,7 @@ def test_streams_end_at_once_and_detached_asks_go_on_with_the_next_console(team,
 
 
 def test_an_ask_of_another_console_is_followed_live(team, serve):
-    """Its words come while they are written; its runs can be ended from here, the ask as a whole cannot.
+    """Its words come while they are written, and its runs can be ended from here, one by one.
 
     Once the other console is killed, its asks go on in this one, in the same stream.
     """
@@ -129,7 +129,7 @@ def test_an_ask_of_another_console_is_followed_live(team, serve):
         while seen.count(b"data: one") < 2:
             seen += stream.readline()
         assert [row["over"] for row in json.loads(second.read("/api/asks"))] == [False]
-        assert (second.status_of(f"{ask}/stop"), second.status_of(f"{ask}/tasks/bob/stop")) == (409, 202)
+        assert second.status_of(f"{ask}/tasks/bob/stop") == 202
         while b"event: error_bob" not in seen:
             seen += stream.readline()
         go.with_name("go-ann").touch()
@@ -151,3 +151,24 @@ def test_an_ask_of_another_console_is_followed_live(team, serve):
     assert b"event: done_cyd\n" in seen
     assert b"event: error_" not in seen
     assert json.loads(second.read(ask))["over"]
+
+
+def test_the_whole_ask_of_another_console_is_stopped_from_here(team, serve):
+    """What runs is ended and what waits is not started, by whoever carries it out, and it is over on record."""
+    begun = team.folder.with_name("begun")
+    script = f"cat >/dev/null; touch {begun}-$TEAM_PERSONA; sleep 60"
+    (team.home / "team.toml").write_text(f'[team]\nagent = "sh"\n[agents.sh]\ncommand = ["sh", "-c", "{script}"]\n')
+    first, second = serve(), serve()
+    with closing(first.connection()) as connection:
+        ask = f"/api/asks/{json.loads(first.ask(connection, '/api/asks', 'ann', 'bob').read())['id']}"
+    for name in ("ann", "bob"):
+        until_there(begun.with_name(f"begun-{name}"), lambda: first.process.poll() is None)
+    with closing(second.connection()) as watching:
+        stream = second.watch(watching, ask)
+        assert stream.readline()
+        assert second.status_of(f"{ask}/stop") == 202
+        seen = stream.read()
+    assert seen.count(b"event: error_") == 2
+    assert json.loads(second.read(ask))["over"]
+    assert first.process.poll() is None
+    assert team.kinds("dispatch") == ["dispatch.started", "dispatch.stopped", "dispatch.finished"]
