@@ -36,7 +36,7 @@ OWN_GUIDES |= {
 }
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip|python -m) .*$"
-    r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs)[^`]*`"
+    r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs|trust|skip-trust)[^`]*`"
     r"|^command = \[.*$|`(llama-server|vllm serve) [^`]*`|ask each for its `--help`"
 )
 
