@@ -37,7 +37,7 @@ OWN_GUIDES |= {
 OWN_GUIDES |= {"cluster": "cluster", "log": "cluster"}
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip|python -m) .*$"
-    r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs)[^`]*`"
+    r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs|trust|skip-trust)[^`]*`"
     r"|^command = \[.*$|`(llama-server|vllm serve) [^`]*`|ask each for its `--help`"
 )
 

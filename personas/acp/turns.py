@@ -63,7 +63,9 @@ class Run:
         try:
             text, failed = await self._until_stopped(self._played(session, prompt)) or ("", False)
             if self._stop.is_set():
-                text, failed = await self._cancelled(session), True
+                await self._cancel(session)
+                text = "; ".join(filter(None, ["it was ended before its turn was over", child.said]))
+                failed = True
         except SessionFailed as error:
             text, failed = str(error), True
         self._told.flush()
@@ -150,14 +152,13 @@ class Run:
         self._task = task
         return None
 
-    async def _cancelled(self, session: Session) -> str:
+    async def _cancel(self, session: Session) -> None:
         """Ask the agent to end its turn, and give it a moment for that."""
         with suppress(Exception):  # it may be gone already: all of the run's processes were asked to end
             if session.id:
                 await session.cancel()
                 await asyncio.wait_for(asyncio.shield(self._task), _HASTE)
         self._task.cancel()
-        return "it was ended before its turn was over"
 
 
 async def play(orders: Orders, child: Child, prompt: str, workspace: Path, printer: Printer) -> int:
