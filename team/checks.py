@@ -81,7 +81,7 @@ def installed_agents(environ: Mapping[str, str] = os.environ, root: str | None =
 def notes_about(context: Context, agents: Iterable[str]) -> list[str]:
     """Return what a person should know of some agents of a team, each looked at once."""
     tables, root = context.settings.agents, context.settings.workspace.root
-    wanted = (name for name in dict.fromkeys(agents) if name in tables and tables[name].command)
+    wanted = (name for name in dict.fromkeys(agents) if name in tables and can_be_tried(tables[name]))
     return [note for name in wanted for note in agent_state(name, tables[name], root).notes]
 
 

@@ -153,12 +153,11 @@ def _agent(context: Context, name: str) -> Iterator[Check]:
         yield from (Check(what, Finding.TROUBLE, trouble) for trouble in troubles)
         return
     table = context.settings.agents[name]
+    notes = [*agent_state(name, table, context.settings.workspace.root).notes] if can_be_tried(table) else []
+    yield from (Check(what, Finding.NOTE, note) for note in notes)
     if isinstance(agent := context.agents[name], ChatAgent):
         yield _asked(what, agent)
-        return
-    notes = [*agent_state(name, table, context.settings.workspace.root).notes] if table.command else []
-    yield from (Check(what, Finding.NOTE, note) for note in notes)
-    if not notes:
+    elif not notes:
         yield Check(what, Finding.FINE, "it can be started")
 
 

@@ -53,7 +53,7 @@ class ServerFacts:
         except ServiceError as error:
             if error.status in KEY:
                 raise ChatError(f"{error}; {self.about_key}", hopeless=True) from None
-            if not error.status:
+            if not error.status or (error.status == MISSING and self._is_bare):
                 raise ChatError(self.explained(error)) from None
             return f"it lists no models: {error}"  # some gateways do not
         if why := self.wrong_model():
@@ -89,7 +89,7 @@ class ServerFacts:
         if not error.status:
             what = _START if self._is_here else "look at base_url, and whether the server is up"
             return f"no server answers at {self.orders.base_url} ({error}); {what}"
-        if error.status == MISSING and not urlsplit(self.orders.base_url).path.strip("/"):
+        if error.status == MISSING and self._is_bare:
             return f"{error}; base_url usually ends with /v1"
         return str(error)
 
@@ -146,6 +146,10 @@ class ServerFacts:
     @property
     def _is_here(self) -> bool:
         return is_loopback(urlsplit(self.orders.base_url).hostname or "")
+
+    @property
+    def _is_bare(self) -> bool:
+        return not urlsplit(self.orders.base_url).path.strip("/")
 
     @property
     def _root(self) -> str:

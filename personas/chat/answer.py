@@ -19,17 +19,19 @@ LENGTH = "length"
 _CUT = frozenset({LENGTH, "max_tokens", "model_length"})
 _THOUGHT = re.compile(r"\A\s*<(think|thinking|thought|reasoning)>(.*?)(?:</\1>|\Z)\s*", re.DOTALL)
 _UNOPENED = re.compile(r"\A((?:(?!<think>).)*)</think>\s*", re.DOTALL)  # some templates open it themselves
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+BACK, EXTRA = "reasoning_content", "extra_content"  # what DeepSeek and Gemini want to have back with calls
+_THOUGHTS = (BACK, "reasoning", "thinking")
 _MOST_TOKENS = 10**9
 _WINDOW, _LONGEST_UNIT, _TAIL = 8_192, 200, 100  # characters of a text that repeats itself
 
 
 class Call(NamedTuple):
-    """A call of a tool; `arguments` is what should be a JSON object."""
+    """A call of a tool; `arguments` is what should be a JSON object, and `extra` what is to be sent back with it."""
 
     id: str
     name: str
     arguments: str
+    extra: Any = None
 
 
 class Tokens(NamedTuple):
@@ -42,7 +44,10 @@ class Tokens(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer. `finish` is why it ended, "" if the server did not say, and `whole` whether its end came."""
+    """An answer. `finish` is why it ended, "" if the server did not say, and `whole` whether its end came.
+
+    `back` is what some servers want to have back with the calls: what the model thought before them.
+    """
 
     text: str
     thought: str
@@ -50,6 +55,7 @@ class Answer(NamedTuple):
     finish: str
     tokens: Tokens | None
     whole: bool
+    back: str = ""
 
     @property
     def is_cut(self) -> bool:
@@ -76,6 +82,7 @@ class _Call:
     id: str = ""
     name: str = ""
     arguments: str = ""
+    extra: Any = None
 
     @property
     def is_whole(self) -> bool:
@@ -99,6 +106,7 @@ class AnswerBuilder:
     _tokens: Tokens | None = None
     _finish: str = ""
     _done: bool = False
+    _back: list[str] = field(default_factory=list[str])
 
     def take(self, data: str) -> None:
         """Take the data of an event. Raises ServerComplaint for one that is an error."""
@@ -127,13 +135,15 @@ class AnswerBuilder:
         thought = next((text for name in _THOUGHTS if (text := _text_of(delta.get(name)))), "")
         self.size += len(thought)
         self._thought.append(thought)
+        self._back.append(_text_of(delta.get(BACK)))
         for call in map(_table, _items(delta.get("tool_calls"))):
-            self._call(call.get("index"), call.get("id"), _table(call.get("function")) or call)
+            known = self._call(call.get("index"), call.get("id"), _table(call.get("function")) or call)
+            known.extra = call.get(EXTRA, known.extra)
         if old := _table(delta.get("function_call")):
             self._call(None, None, old)
 
-    def _call(self, index: Any, named: Any, function: dict[str, Any]) -> None:
-        """Take a piece of a call: more of one that is known, or the first one of another."""
+    def _call(self, index: Any, named: Any, function: dict[str, Any]) -> _Call:
+        """Take a piece of a call: more of one that is known, or the first one of another; return that."""
         id_, name = (value if isinstance(value, str) else "" for value in (named, function.get("name")))
         arguments = function.get("arguments")
         more = arguments if isinstance(arguments, str) else "" if arguments is None else compact(arguments)
@@ -149,6 +159,7 @@ class AnswerBuilder:
         if name and name != call.name:
             call.name += name
         call.arguments += more
+        return call
 
     def _known(self, index: int | None, id: str, name: str) -> _Call | None:
         """Return the call that a piece is more of."""
@@ -170,11 +181,13 @@ class AnswerBuilder:
         """Return the answer as far as it came."""
         text, thought = _split("".join(self._text), "".join(self._thought))
         calls = tuple(
-            Call(call.id or f"call_{number}", call.name, call.arguments.strip() or "{}")
+            Call(call.id or f"call_{number}", call.name, call.arguments.strip() or "{}", call.extra)
             for number, call in enumerate(self._calls, 1)
             if call.name or call.arguments
         )
-        return Answer(text, thought, calls, self._finish, self._tokens, self._done or bool(self._finish))
+        return Answer(
+            text, thought, calls, self._finish, self._tokens, self._done or bool(self._finish), "".join(self._back)
+        )
 
 
 def _split(text: str, thought: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from ...mail.text.escape import line
 from ...mail.text.units import counted
 from ..streams.printer import Printer
 from .about import UNTOLD
-from .answer import Answer, Call, Tokens
+from .answer import BACK, EXTRA, Answer, Call, Tokens
 from .blocks import FORM, RUN, blocks
 from .memory import Memory, Turn, tokens_of
 from .orders import CONTEXT, ChatError, Orders
@@ -26,6 +26,7 @@ from .tools import Done, Toolbox
 
 ALIKE = 3  # times in a row that a call may fail in the same way
 _SAME = 6  # times in a row that a turn may be the same, with the same results
+FILTERED = "content_filter"
 _CUTS, _SILENCES = 2, 2  # answers in a row that may be cut off at a limit, or say nothing
 _TRIES = 6  # at a context that is smaller than it was believed to be
 _SHOWN = 300
@@ -78,6 +79,7 @@ class Conversation:
     _last: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     _same: int = 0
     _made: int = 0
+    _thinks: bool = False
 
     def __post_init__(self) -> None:
         self.in_blocks = self.orders.tools == "blocks"
@@ -96,7 +98,7 @@ class Conversation:
         self._look_again()
         for turn in range(self.orders.turns):
             answer = self._asked() if turn else answer
-            if answer.is_cut or answer.finish == "content_filter":
+            if answer.is_cut or answer.finish == FILTERED:
                 cuts += 1
                 self._cut(answer, last=cuts > _CUTS)
                 continue
@@ -188,7 +190,9 @@ class Conversation:
         why = f"the answer was cut off (finish_reason {answer.finish})"
         self.printer.stand(why)
         if last:
-            raise ChatError(f"{why}, {_CUTS + 1} times in a row: it takes more tokens than the server lets it write")
+            filtered = answer.finish == FILTERED
+            cause = "the server filters it" if filtered else "it takes more tokens than the server lets it write"
+            raise ChatError(f"{why}, {_CUTS + 1} times in a row: {cause}")
         self.memory.turns.append(Turn(_said(answer.text or "…"), [_user(_CUT)]))
 
     def _called(self, answer: Answer) -> list[Call]:
@@ -201,13 +205,16 @@ class Conversation:
 
     def _carry_out(self, answer: Answer, calls: Sequence[Call]) -> None:
         done = [self._done(call) for call in calls]
+        self._thinks = self._thinks or bool(answer.back)  # then each call is to have it, if only empty
         notices = [_user(f"[This came meanwhile.]\n{text}") for text in self.news()]
         if answer.calls and not self.in_blocks:
             results = [
                 {"role": "tool", "tool_call_id": call.id, "content": each.text}
                 for call, each in zip(calls, done, strict=True)
             ]
-            self.memory.turns.append(Turn(_said(answer.text, calls), [*results, *notices]))
+            self.memory.turns.append(
+                Turn(_said(answer.text, calls, answer.back if self._thinks else None), [*results, *notices])
+            )
         else:
             rows = [f"{_title(call)}: {'FAILED: ' if each.failed else ''}{each.text}"
                     for call, each in zip(calls, done, strict=True)]  # fmt: skip
@@ -270,15 +277,17 @@ class _Part:
         self._begun, self._kept = False, ""
 
 
-def _said(text: str, calls: Sequence[Call] = ()) -> Message:
+def _said(text: str, calls: Sequence[Call] = (), back: str | None = None) -> Message:
     """Return an answer as the protocol has it back; arguments that are no JSON would make some servers refuse it."""
     if not calls:
         return {"role": "assistant", "content": text}
     made = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _valid(call.arguments)}}
+        | ({EXTRA: call.extra} if call.extra is not None else {})
         for call in calls
     ]
-    return {"role": "assistant", "content": text or None, "tool_calls": made}
+    more = {} if back is None else {BACK: back}
+    return {"role": "assistant", "content": text or None, "tool_calls": made, **more}
 
 
 def _user(text: str) -> Message:

@@ -11,6 +11,7 @@ from ...mail.directory import PROGRAMS
 from ...mail.text.units import span
 from ..frontmatter import BOOLEANS, Fault, Part, read_parts, write_yaml
 from ..persona import OWN_KEYS, Persona, made_persona, meant
+from ..prompt import Situation
 from . import access
 from .reasons import REASONS, why_not
 from .sheet import Format, Note, Sheet, spelled
@@ -39,6 +40,7 @@ _THEIRS = {
     Format.CREWAI: {"role", "tools", "model", "name", "description"},
 }
 _PRESETS = {form: form.value for form in (Format.CLAUDE, Format.CODEX, Format.COPILOT, Format.GEMINI, Format.OPENCODE)}
+_OURS = re.compile(rf"\{{\{{-?\s*(situation|{'|'.join(Situation.__dataclass_fields__)})\b")  # somebody means a template
 _EXAMPLES = re.compile(r"\n\s*\n|<example>|\b[Ee]xamples?:\s|\\n", re.DOTALL)
 
 
@@ -210,7 +212,7 @@ def _is_template_file(sheet: Sheet) -> bool:
 def _template(sheet: Sheet, own: Mapping[str, Part]) -> Iterator[Note]:
     if "template" not in own and not _is_template_file(sheet) and has_braces(sheet.prompt):
         why = "braces in it are text, as it was written for another tool; `template: true` renders them"
-        yield Note("prompt", sheet.start, why, lost=False, source=sheet.source)
+        yield Note("prompt", sheet.start, why, lost=bool(_OURS.search(sheet.prompt)), source=sheet.source)
 
 
 def has_braces(text: str) -> bool:

@@ -228,6 +228,7 @@ def _message(body: bytes) -> str:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return line(body[: 4 * _SAID].decode(errors="replace").strip())[:_SAID]
+    value = next(iter(cast("list[Any]", value)), None) if isinstance(value, list) else value  # as Gemini has it
     table = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     inner = table.get("error")  # as some have it
     table = cast("dict[str, Any]", inner) if isinstance(inner, dict) else table

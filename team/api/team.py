@@ -184,11 +184,19 @@ def personas(home: Path, environ: Mapping[str, str] = os.environ) -> Personas:
     routing = routing_of(settings)
     works = (Work(persona.id, LaunchReason.BATCH, own=persona.agent) for persona in roster.personas)
     agents = {work.persona: routing.candidates(work)[1] for work in works}
-    notes = (*roster.notes, *_untold(roster, settings, agents))
+    notes = (*roster.notes, *_taken_as_text(roster), *_untold(roster, settings, agents))
     return Personas(
         tuple(roster.personas), agents, tuple(problems), notes, (*roster.unread, *_unnamed(home, settings)),
         teams=settings.subteams, channels=settings.channel_members,
     )  # fmt: skip
+
+
+def _taken_as_text(roster: Roster) -> Iterator[Note]:
+    """Yield a note for each persona whose braces are text, because they cannot be rendered."""
+    for persona in roster.personas:
+        if persona.template is None and (fault := fault_of(replace(persona, template=True))):
+            why = fault.partition(": ")[2].partition(";")[0]
+            yield Note("prompt", persona.line, f"its braces are taken as text: {why}", source=persona.source)
 
 
 def _untold(roster: Roster, settings: Settings, agents: Mapping[str, Sequence[str]]) -> Iterator[Note]:

@@ -12,7 +12,7 @@ import pytest
 from .clis import INSTALLED
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
-COMMAND = Path(sys.executable).with_name("team-mail")  # a login shell may have another PATH
+COMMAND = {"codex": str(Path(sys.executable).with_name("team-mail"))}  # whose login shell may have another PATH
 PLUM, PEAR = "The word is plum.", "The word is pear."
 # What else a session that ends after one prompt is started with: what says that this project is trusted.
 ONCE: dict[str, list[str]] = {
@@ -47,7 +47,7 @@ def test_a_session_is_shown_mail_before_its_turn_and_at_its_stop(project, model,
     if cli == "gemini":
         trusted.write_text(json.dumps({str(project.folder.resolve()): "TRUST_FOLDER"}))
     project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
-    model.scripts = {"ann": {"": (f'{COMMAND} send --to ann --from bob -s Second -b "{PEAR}"',)}}
+    model.scripts = {"ann": {"": (f'{COMMAND.get(cli, "team-mail")} send --to ann --from bob -s Second -b "{PEAR}"',)}}
 
     ended = session(project, cli)
 
@@ -64,3 +64,24 @@ def test_a_session_is_shown_mail_before_its_turn_and_at_its_stop(project, model,
     assert {(event["sender"], event["run"]) for event in project.events("mail.read")} == {("ann", None)}
     assert project.run("team", "hook", "uninstall", cli).returncode == 0
     assert all(file.read_bytes() == data for file, data in before.items())
+
+
+@pytest.mark.parametrize("cli", ["claude"])
+def test_a_run_is_not_shown_mail_by_the_hooks_of_its_user(project, model, cli):
+    """They stand in the home, which a run of this user reads as well; the run has mail of its own."""
+    project.team("ann", "bob")
+    assert project.run("team", "hook", "install", cli, "--persona", "ann", "--user").returncode == 0
+    project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
+    model.scripts = {"ann": {"": ("echo A > a.txt",)}}
+
+    code, result = project.dispatch({"task_id": "try", "agent": "ann", "description": "Try it"})
+
+    assert code == 0, result
+    own = [request for request in model.requests if request.persona == "ann"]
+    assert len(own) == 2
+    assert all("from the team of this repository" not in request.text for request in own)
+    assert all(event["run"] for event in project.events("mail.read"))
+    assert not project.events("claim.taken")
+    project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "Second", "-b", PEAR)
+    assert session(project, cli).returncode == 0
+    assert PEAR in model.requests[-1].text

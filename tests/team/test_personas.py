@@ -176,6 +176,23 @@ def test_an_import_writes_files_of_ours_and_overwrites_nothing(repository):
         assert (repository / "again" / f"{name}.md").read_bytes() == (home / "personas" / f"{name}.md").read_bytes()
 
 
+def test_braces_that_may_be_a_mistake_are_told(tmp_path):
+    """A file that may be another tool's is not refused for them, and nobody has to guess."""
+    write(tmp_path / ".team" / "personas" / "plain.md", "---\nname: plain\ndescription: Plain.\n---\nUse {{ tokn }}.\n")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    code, _, err = team(tmp_path)
+    assert (code, "its braces are taken as text: the prompt cannot be rendered: 'tokn' is undefined" in err) == (
+        0,
+        True,
+    )
+
+
+def test_an_import_of_a_repository_finds_the_folders_of_all_tools(repository):
+    """They are hidden ones."""
+    _, document, _ = team(repository, "import", "--dry-run", "--json", ".", json_too=True)
+    assert document["read"] == {"claude": 2, "codex": 1, "crewai": 1}
+
+
 def test_a_dry_import_counts_a_folder_and_writes_nothing(repository):
     """Every file is read, refused with its line, or skipped with a reason."""
     write(repository / "ai" / "broken.toml", "name = [\n")

@@ -20,7 +20,7 @@ from ....personas.foreign.exporting import FILES, exported, written
 from ....personas.foreign.mapping import Mapped, persona_of
 from ....personas.foreign.own import own_file
 from ....personas.foreign.reading import read_sheets
-from ....personas.foreign.sheet import Format, NotAPersona, Note, Sheet
+from ....personas.foreign.sheet import FOLDERS, Format, NotAPersona, Note, Sheet
 from ....personas.frontmatter import Fault
 from ....personas.roster import own_roster, read_text
 from ....scheduler.settings.reading import read_settings
@@ -124,10 +124,12 @@ def import_personas(
 
 
 def _below(path: Path) -> Iterator[Path]:
+    """Yield the files of a folder, with those in the hidden folders in which tools look for their agents."""
     if not path.is_dir():
         yield path
-    else:
-        yield from dict.fromkeys(file.path for file in files_below(path))
+        return
+    folders = (path, *(path / hidden for hidden in FOLDERS))
+    yield from dict.fromkeys(file.path for folder in folders for file in files_below(folder))
 
 
 class _Importing:

@@ -27,7 +27,7 @@ def allowed(**rules: tuple[str, ...] | None) -> tuple[str, list[str]]:
 
 def test_claude_is_allowed_what_the_rules_of_a_persona_leave():
     """Tools are left out or narrowed; whatever a user wrote into args stays behind them."""
-    deny = ["--disallowedTools", "Edit,Write,NotebookEdit", "--verbose"]
+    deny = ["--disallowedTools=Edit,Write,NotebookEdit", "--verbose"]
     assert allowed() == ("Bash,Edit,Write", ["--verbose"])
     assert allowed(paths=()) == ("Bash", deny)
     assert allowed(paths=("docs/**",)) == ("Bash,Edit,Write", ["--verbose"])
@@ -47,8 +47,8 @@ def test_no_command_of_a_persona_allows_another_tool(commands, paths):
 
 def test_copilot_may_not_write_for_a_persona_that_changes_no_file():
     words = Recipe(preset("copilot")).words("", Rules(paths=()))
-    assert words[-2:] == ("--deny-tool", "write")
-    assert "--deny-tool" not in Recipe(preset("copilot")).words("", Rules(commands=()))
+    assert words[-1] == "--deny-tool=write"
+    assert "--deny-tool=write" not in Recipe(preset("copilot")).words("", Rules(commands=()))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_run_has_the_words_that_its_persona_asks_for(job, output):
     this = replace(job(), model="opus", rules=Rules((), ("git *",)))
     assert agent.play(this).status == "ok"
     assert output(this).split() == [
-        "--allowedTools", f"{MAIL},Bash(git:*)", "--disallowedTools", "Edit,Write,NotebookEdit", "--model", "opus",
+        "--allowedTools", f"{MAIL},Bash(git:*)", "--disallowedTools=Edit,Write,NotebookEdit", "--model", "opus",
     ]  # fmt: skip
 
 

@@ -373,3 +373,17 @@ def test_words_are_printed_as_they_come_in_no_more_events_than_needed(talk):
     pieces = [json.loads(row) for row in talk.printed.splitlines() if "content_block_delta" in row]
     assert "".join(each["event"]["delta"]["text"] for each in pieces) == "".join(words)
     assert 10 < len(pieces) < 40
+
+
+def test_what_a_server_wants_back_with_a_call_it_gets_back(talk):
+    """DeepSeek refuses a call without what it thought before, and Gemini one without its signature."""
+    made = {**call("list_files"), "extra_content": {"google": {"thought_signature": "s1"}}}
+    thinks = Reply(sse(delta(reasoning_content="I look "), delta(reasoning_content="first."),
+                       delta(tool_calls=[made]), delta("tool_calls")))  # fmt: skip
+    talk.hold(thinks, calls(call("list_files", path="src")), says("done"))
+    answer, other = talk.model.requests[2]["messages"][2::2]
+    assert other["reasoning_content"] == ""
+    assert answer["reasoning_content"] == "I look first."
+    assert answer["tool_calls"][0]["extra_content"] == made["extra_content"]
+    talk.hold(calls(call("list_files")), says("done"))
+    assert not {"reasoning_content", "extra_content"} & {*json.dumps(talk.model.requests[-1]).split('"')}

@@ -196,6 +196,12 @@ def test_an_agent_of_the_team_plays_what_is_written_for_it():
     assert "team.toml has no table" in noted.notes[0].why
 
 
+def test_a_variable_of_ours_that_is_not_rendered_is_told():
+    """Whoever relied on it is told; braces that mean something else are not worth a word."""
+    assert [note.key for note in mapped(front("", "In {{ sprint }}.")).lost] == ["prompt"]
+    assert mapped(front("", "In {{ github.event }}.")).lost == ()
+
+
 def test_only_a_standing_duty_is_scheduled():
     """Others are called; a file says `scheduled: true`, and egregora's say nothing else."""
     assert not mapped(front("")).persona.scheduled

@@ -121,6 +121,14 @@ def test_an_answer_nested_too_deeply_is_no_json(server, api):
         api.send("POST", "things")
 
 
+def test_an_error_in_a_list_is_told(server, api):
+    server.answers = [(400, {}, [{"error": {"message": "a signature is missing"}}]), (400, {}, [])]
+    with pytest.raises(ServiceError, match="things: a signature is missing"):
+        api.send("POST", "things")
+    with pytest.raises(ServiceError, match="answered 400"):
+        api.send("POST", "things")
+
+
 def test_what_failed_is_read_again_and_never_written_again(server, api, clock):
     """A call that may have had its effect says so, and keeps the secret to itself."""
     server.answers = [(502, {}, b""), (0, {}, b""), (200, {}, {"ok": True})]
