@@ -61,7 +61,7 @@ _BEFORE = 3  # lines before a block among which its path may stand
 
 def blocks(text: str) -> list[Call]:
     """Return the calls that the blocks of an answer stand for, in their order."""
-    calls = [*_called(text)] or [*_read(text.splitlines())]
+    calls = [*_called(text)] or [*_read(text.replace("\r\n", "\n").split("\n"))]
     return [call._replace(id=f"block_{number}") for number, call in enumerate(calls, 1)]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.personas.chat.blocks import blocks
-from team_mail.personas.chat.edits import changed_lines
+from team_mail.personas.chat.edits import changed, changed_lines
 from team_mail.personas.chat.orders import ChatError
 from team_mail.personas.chat.place import Refused
 
@@ -143,6 +143,32 @@ def test_whole_lines_are_replaced_where_they_stand_once(rows, old, new, end, end
     got = changed_lines(text, *parts, "a.txt")
     assert got.splitlines() == left
     assert end not in text or not {*"\r\n"} & {*got.replace(end, "")}
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "after"),
+    [
+        ("a\r\nb\r\n", "b", "x\r\ny", "a\r\nx\r\ny\r\n"),
+        ("a\r\nb\r\n", "a\nb", "x\ny", "x\r\ny\r\n"),
+        ("a\r\nb\r\n", "a\r\n", "x\r\n", "x\r\nb\r\n"),
+        ("a\r\nb", "b\n", "x\n", "a\r\nx"),
+        ("a\nb\n", "a\r\nb", "x\r\ny", "x\ny\n"),
+        ("a\nb\n", "a", "x\r\ny", "x\ny\nb\n"),
+        ("a\r\nb\nc\r\n", "b\nc", "x\ny\n", "a\r\nx\ny\n\r\n"),
+        ("a\r\nb\nc\r\n", "a\nb\nc", "x\ny", "x\r\ny\r\n"),
+    ],
+)  # fmt: skip
+def test_the_line_ends_of_an_edit_are_those_of_the_file(text, old, new, after):
+    """Whichever the model sends, and whichever stand there: none is doubled, and none is in the way."""
+    assert changed(text, old, new, "a.txt") == after
+
+
+def test_only_the_ends_of_lines_part_the_lines_of_a_block():
+    """Form feeds and the separators of Unicode are text, as in the file."""
+    odd = "x\x0cy\u2028z\x85"
+    ((name, arguments),) = read(f"a.txt\n<<<<<<< SEARCH\n{odd}\n=======\n{odd}!\n>>>>>>> REPLACE")
+    assert (name, arguments["old"], arguments["new"]) == ("edit_lines", f"{odd}\n", f"{odd}!\n")
+    assert changed_lines(f"a\n{odd}\n", arguments["old"], arguments["new"], "a.txt") == f"a\n{odd}!\n"
 
 
 # -- in a conversation
