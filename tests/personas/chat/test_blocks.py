@@ -103,10 +103,43 @@ Yes.
     ]  # fmt: skip
 
 
-def test_calls_that_a_model_writes_as_text_are_calls():
-    text = '<tool_call>\n{"name": "read_file", "arguments": {"path": "a.py"}}\n</tool_call>'
+READS = '{"name": "read_file", "arguments": {"path": "a.py"}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<tool_call>\n{READS}\n</tool_call>",
+        f"I look.\n<tool_call>{READS}",
+        f"```json\n{READS}\n```",
+        READS.replace("arguments", "parameters"),
+        READS.replace('{"path": "a.py"}', json.dumps('{"path": "a.py"}')),
+        "<tool_call>\n<function=read_file>\n<parameter=path>\na.py\n</parameter>\n</function>\n</tool_call>",
+        "I look.\n<function=read_file><parameter=path>a.py</parameter></function>",
+    ],
+)
+def test_calls_that_a_model_writes_as_text_are_calls(text):
+    """As servers print them that do not know how the model marks its calls."""
     assert read(text) == [("read_file", {"path": "a.py"})]
-    assert read("<tool_call>{no json}</tool_call>") == []
+
+
+def test_several_calls_as_text_and_texts_of_several_lines():
+    text = f"<tool_call>{READS}</tool_call>\n<tool_call>{READS}</tool_call>"
+    assert read(text) == 2 * [("read_file", {"path": "a.py"})]
+    writes = "<function=write_file>\n<parameter=path>\na.py\n</parameter>\n<parameter=content>\n  x\n\n</parameter>\n"
+    assert read(f"{writes}</function>") == [("write_file", {"path": "a.py", "content": "  x\n"})]
+
+
+@pytest.mark.parametrize("text", ["{no json}", '{"name": 7}', "[1]", '{"name": "x"'])
+def test_a_call_as_text_that_cannot_be_read_is_told(text):
+    """Else the run would end there, as if it was done."""
+    ((name, arguments),) = read(f"<tool_call>{text}</tool_call>")
+    assert (name, "no JSON object with name and arguments" in arguments["why"]) == ("block", True)
+
+
+@pytest.mark.parametrize("text", ['{"result": 1}', '```json\n{"name": "x"}\n```', "{}", "{x}"])
+def test_an_answer_that_is_other_json_is_no_call(text):
+    assert read(text) == []
 
 
 def test_words_about_blocks_are_none():
