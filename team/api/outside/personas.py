@@ -12,7 +12,7 @@ from typing import Any
 from ....mail.errors import TeamMailError, UsageError
 from ....mail.log.disk import replacing
 from ....mail.render import line
-from ....mail.team_file import PROMPTS, files_below, id_of
+from ....mail.team_file import PROMPTS, files_below, foreign_id
 from ....mail.text.nearest import suggestion
 from ....personas.bundled import with_bundled
 from ....personas.errors import PersonaError
@@ -147,7 +147,7 @@ class _Importing:
     def add(self, path: Path) -> None:
         """Import the personas of a file."""
         try:
-            name = path.absolute().parent.name if path.name in PROMPTS else id_of(path.name)
+            name = path.absolute().parent.name if path.name in PROMPTS else foreign_id(path.name)
             sheets = read_sheets(read_text(path), path, form=self._form, id=name)
         except NotAPersona as why:
             self.files.append(File(path, SKIPPED, why=f"it {why}"))
