@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from .calls import EDITS, Call
 
 MAIL = "team-mail"  # the name under which a session has the server of mail tools
 _HARMLESS = frozenset({"read", "search", "think", "fetch"})  # kinds of calls that change nothing
+_TOOL = "(?:inbox|read|search|send)"
+# What agents call one of its tools: in the name of the tool, in the title of its call, or in both.
+_TOOLS = re.compile(rf"(?:mcp[._]+)?team[-_]mail[._:/]+{_TOOL}|{_TOOL} \({MAIL} MCP Server\)")
 _SHOWN = 80  # characters of a name
 
 
@@ -27,12 +31,14 @@ class Judge:
 
     def why_not(self, call: Call) -> str | None:
         """Return why a call is not allowed, None if it is. What it does counts for more than what it calls itself."""
+        if _is_mail(call):
+            return None
         runs = call.kind == "execute" or bool(call.given_command)
         if runs and (why := self._run(call)):
             return why
         if call.kind in EDITS or call.changed:
             return self._change(call)
-        if runs or call.kind in _HARMLESS or self._is_free or _is_mail(call):
+        if runs or call.kind in _HARMLESS or self._is_free:
             return None
         return f"nobody knows what {line(call.name)[:_SHOWN]} does, and this persona may not do everything"
 
@@ -76,4 +82,5 @@ class Judge:
 
 
 def _is_mail(call: Call) -> bool:
-    return MAIL in f"{call.tool} {call.title}".replace("_", "-")
+    is_named = any(map(_TOOLS.fullmatch, (call.tool, call.title)))
+    return is_named and not call.given_command and not call.changed

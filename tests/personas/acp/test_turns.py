@@ -35,6 +35,13 @@ def under(paths=None, commands=None) -> Orders:
     return replace(FREE, rules=Rules(paths, commands))
 
 
+MAILS = [  # calls of a mail tool, as Codex, Claude, OpenCode and Qwen, and Gemini tell them
+    {"title": "mcp.team_mail.send", "kind": "execute"},
+    {"title": "Send", "kind": "other", "_meta": {"claudeCode": {"toolName": "mcp__team-mail__send"}}},
+    {"title": "team-mail_inbox", "kind": "other"},
+    {"title": "mcp__team-mail__read"},
+    {"title": "search (team-mail MCP Server)", "kind": "other"},
+]
 PATCH = {"kind": "edit", "title": "apply_patch"}
 PATCHED = [{"filePath": "src/a", "relativePath": "src/a"}, {"filePath": "b.txt", "relativePath": "b.txt"}]
 
@@ -90,7 +97,9 @@ def test_money_is_told_where_tokens_are_not(scene):
         ({"ask": {"kind": "read", "locations": [{"path": "/etc/hosts"}]}}, under((), ()), None),
         ({"ask": {"kind": "other", "title": "deploy"}}, FREE, None),
         ({"ask": {"kind": "other", "title": "deploy"}}, under(()), "nobody knows what deploy does"),
-        ({"ask": {"title": "mcp__team_mail__send"}}, under((), ()), None),
+        *(({"ask": call}, under((), ()), None) for call in MAILS),
+        ({"ask": {"title": "deploy by team-mail"}}, under(()), "nobody knows what deploy by team-mail does"),
+        ({"ask": MAILS[0] | {"rawInput": {"command": "rm x"}}}, under(None, ("ls",)), "rm x is no command"),
     ],
 )
 def test_a_request_for_permission_is_answered_by_the_rules(scene, steps, orders, reason):
@@ -365,7 +374,9 @@ def test_mail_tools_are_given_to_the_session_with_the_identity_of_the_run(scene,
     monkeypatch.setenv("TEAM_RUN", "run-1")
     monkeypatch.setenv("OTHER_SECRET", "s")
     played = scene.play([{"say": "Done."}], orders=replace(FREE, mail=("/bin/team", "mcp")))
-    (server,) = played.asked("session/new")[0]["mcpServers"]
+    asked = played.asked("session/new")[0]
+    (server,) = asked["mcpServers"]
+    assert asked["_meta"]["mcpStartupAwaitTimeoutMs"] > 0  # else Codex begins without them
     assert (server["name"], server["command"], server["args"]) == ("team-mail", "/bin/team", ["mcp"])
     env = {each["name"]: each["value"] for each in server["env"]}
     assert (env["TEAM_RUN"], "OTHER_SECRET" in env) == ("run-1", False)
