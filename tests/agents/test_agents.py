@@ -482,7 +482,10 @@ def test_a_file_of_another_tool_narrows_what_the_agent_may_do(project, model):
     offered = {name: {*each.tools} for each in model.requests if (name := each.persona)}
     assert not {"Write", "Edit", "NotebookEdit"} & offered["critic"]
     assert "Write" in offered["writer"]
-    assert {event["data"]["status"] for event in project.events("run.finished")} == {"ok", "failed"}  # denied, and no change
+    assert {event["data"]["status"] for event in project.events("run.finished")} == {
+        "ok",
+        "failed",
+    }  # denied, and no change
     changed = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
     assert "new.txt" in changed
     assert "by-shell.txt" not in changed
