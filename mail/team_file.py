@@ -15,6 +15,8 @@ from .home import HUMAN_VARIABLE
 from .log.disk import open_file, read_file, reason_of
 
 HUMAN = "you"  # the human's id if no setting names one
+_LOG_URL, _LOG_NAME, _NAME = "TEAM_LOG_URL", "TEAM_LOG_NAME", "team_mail"
+_LOG_TABLE = rb"(?m)^[ \t]*\[?[ \t]*[\"']?log\b"  # a file without such a line has no table of that name
 MAX_PERSONAS = 256 << 10  # bytes of a file of personas
 _FOLDERS = 'personas must be a list of folders, as in personas = [".claude/agents"]'
 PROMPTS = ("prompt.md", "prompt.md.j2")  # in a folder of the persona's name
@@ -53,6 +55,26 @@ def read_team_file(home: Path) -> TeamFile:
     except ValueError as error:
         line, what = syntax_error(text, str(error))
         raise UsageError(f"{path.name}:{line}: {what}; correct the TOML there") from None
+
+
+def read_log(home: Path, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """Read url and name of a log on a server; None if the log is in the team's folder, as it is by default.
+
+    Every command asks for this, so a file in which no line begins with `log` is not parsed. Raises UsageError.
+    """
+    values: dict[str, Any] = {}
+    try:
+        if re.search(_LOG_TABLE, read_file(home / "team.toml", follow=True)):
+            values = _table(read_team_file(home).values, "log")
+    except OSError:
+        values = {}  # whoever needs the rest of the file says what is wrong with it
+    url = environ.get(_LOG_URL, "").strip() or values.get("url", "")
+    name = environ.get(_LOG_NAME, "").strip() or values.get("name", _NAME)
+    if not isinstance(url, str) or not isinstance(name, str):
+        raise UsageError('team.toml: log.url and log.name must be texts, as in url = "postgresql://HOST/DATABASE"')
+    if "url" in values and not url:
+        raise UsageError("team.toml: log.url is empty; take it out for a log in the team's folder")
+    return (url, name) if url else None
 
 
 def read_directory(home: Path, environ: Mapping[str, str] = os.environ) -> Directory:

@@ -92,9 +92,12 @@ class Child:
             await asyncio.wait_for(asyncio.shield(self._errors), 0.2)  # what is still in the pipe
         code = self._process.returncode
         how = f"it ended with {'signal' if (code or 0) < 0 else 'exit code'} {abs(code or 0)}" if over else "it goes on"
-        return (
-            f"{how}; the last that it printed: {' | '.join(self._last)}" if self._last else f"{how}, and said nothing"
-        )
+        return f"{how}; {self.said}" if self._last else f"{how}, and said nothing"
+
+    @property
+    def said(self) -> str:
+        """The last lines that it printed and that are no messages, empty if there are none."""
+        return f"the last that it printed: {' | '.join(self._last)}" if self._last else ""
 
     async def _is_over(self, patience: float) -> bool:
         with suppress(asyncio.TimeoutError):

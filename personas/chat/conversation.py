@@ -108,6 +108,9 @@ class Conversation:
             calls = self._called(answer)
             if not calls:
                 text = answer.text.strip()
+                if notices := self._notices():
+                    self.memory.turns.append(Turn(_said(answer.text or "…"), notices))
+                    continue
                 if self._made and (text or silences >= _SILENCES):
                     return text
                 if text and idle:
@@ -214,7 +217,7 @@ class Conversation:
     def _carry_out(self, answer: Answer, calls: Sequence[Call]) -> None:
         done = [self._done(call) for call in calls]
         self._thinks = self._thinks or bool(answer.back)  # then each call is to have it, if only empty
-        notices = [_user(f"[This came meanwhile.]\n{text}") for text in self.news()]
+        notices = self._notices()
         if answer.calls and not self.in_blocks:
             results = [
                 {"role": "tool", "tool_call_id": call.id, "content": each.text}
@@ -229,6 +232,9 @@ class Conversation:
             rows.append("Go on, or say in a sentence what you did, without any block: that ends your work.")
             self.memory.turns.append(Turn(_said(answer.text), [_user("\n\n".join(rows)), *notices]))
         self._watch(calls, done)
+
+    def _notices(self) -> list[Message]:
+        return [_user(f"[This came meanwhile.]\n{text}") for text in self.news()]
 
     def _done(self, call: Call) -> Done:
         """Carry out a call, and print it."""

@@ -147,7 +147,10 @@ class Dispatch:
             if not self.is_left:
                 self.context.append([dispatch_finished(self.state, len(self.tasks), seconds)])
         self._export(task for key, task in self.tasks.items() if self.traces.file(key) is None)
-        return self._output(self.traces.write_index(self.state, [*self.tasks.values()], self.config))
+        index = self.traces.write_index(self.state, [*self.tasks.values()], self.config)
+        blobs, file = self.context.mailbox.blobs, self.traces.file
+        results = (task_result(self.state, task, blobs, file(key)) for key, task in self.tasks.items())
+        return DispatchOutput.of(self.state, results, index)
 
     def _carry_out(self, queue: TaskQueue, threads: Executor) -> None:
         try:
@@ -395,10 +398,3 @@ class Dispatch:
     def _export(self, tasks: Sequence[Task] | Iterator[Task]) -> None:
         for task in tasks:
             self.traces.write(self.state, task)
-
-    def _output(self, index: str | None) -> DispatchOutput:
-        state, blobs = self.state, self.context.mailbox.blobs
-        results = tuple(task_result(state, task, blobs, self.traces.file(key)) for key, task in self.tasks.items())
-        landed = sum(patch.status == PatchStatus.LANDED for patch in state.work.patches.values())
-        branch = state.branch if landed else None
-        return DispatchOutput(state.id, results, round(1000 * state.seconds), index, branch, landed)

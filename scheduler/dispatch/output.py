@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...mail.log.blobs import BlobMissing, Blobs
 from ...personas.spending.usage import usage_of
 from ...personas.streams.stream import read_stream
-from ..kinds import DispatchStatus, TaskStatus
+from ..kinds import DispatchStatus, PatchStatus, TaskStatus
 from ..payload import held
 from ..state.dispatches import DispatchState
 from ..state.usage import total
@@ -58,6 +58,13 @@ class DispatchOutput:
     trace_index: str | None
     branch: str | None
     landed: int
+
+    @classmethod
+    def of(cls, state: DispatchState, results: Iterable[TaskResult], index: str | None) -> DispatchOutput:
+        """Return the results of a dispatch, with what landed of it; `index` is the file of its traces, if any."""
+        landed = sum(patch.status == PatchStatus.LANDED for patch in state.work.patches.values())
+        branch = state.branch if landed else None
+        return cls(state.id, tuple(results), round(1000 * state.seconds), index, branch, landed)
 
     @property
     def status(self) -> DispatchStatus:

@@ -107,7 +107,7 @@ class Project:
             text = re.sub(r"-[\w-]*-state-team-mail-[\w-]+", "-workspace", text)  # as Claude names a folder
             places = {self.folder: "/project", self.home: "/home/ada", FOLDER: "/agents", ROOT: "/sources"}
             for place, shown in places.items():
-                text = text.replace(str(place), shown)
+                text = text.replace(str(place), shown).replace(str(place.resolve()), shown)
             STREAMS.mkdir(exist_ok=True)
             (STREAMS / f"{self.cli.name}.{name}.txt").write_text(text)
 

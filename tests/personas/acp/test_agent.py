@@ -67,13 +67,14 @@ def test_a_run_that_is_stopped_cancels_its_turn_and_leaves_no_process(job, agent
     """The agent is asked to end its turn by the protocol, though it hears nothing else."""
     began = tmp_path / "began"
     this = job(timeout=60)
-    deaf = agent([{"say": "Half."}, {"write": str(began)}, {"hang": True}])
+    deaf = agent([{"say": "Half."}, {"err": "429 once more"}, {"write": str(began)}, {"hang": True}])
     threading.Thread(target=lambda: (until_there(began), this.stop.set()), daemon=True).start()
     outcome = deaf.play(this)
     assert outcome.status == "stopped"
     assert heard(tmp_path, "session/cancel") in ([{"sessionId": "s1"}], [])  # it was asked to end at the same time
     assert survivors(this.run) == []
-    assert '"result": "it was ended before its turn was over"' in (this.folder / "output.log").read_text()
+    said = "it was ended before its turn was over; the last that it printed: 429 once more"
+    assert f'"result": "{said}' in (this.folder / "output.log").read_text()
 
 
 def test_a_run_that_takes_too_long_has_not_succeeded(job, agent, survivors):

@@ -369,6 +369,12 @@ def test_what_comes_meanwhile_is_told_with_the_next_turn(talk):
     assert talk.model.sent()[-1] == "[This came meanwhile.]\nconflict-1.md: bob changes line 2, too"
 
 
+def test_what_comes_as_a_model_is_done_keeps_it_going_for_a_turn(talk):
+    talk.notes = ["7.md: one more thing"]
+    assert talk.hold(says("done"), calls(call("list_files")), says("that, too")) == "that, too"
+    assert talk.model.requests[1]["messages"][-1]["content"].endswith("one more thing")
+
+
 def test_a_model_that_is_loaded_only_then_tells_its_context_after_the_first_answer(talk):
     """As Ollama does: what was not known before is asked once more."""
     loaded = {"models": [{"name": MODEL, "context_length": 4_096}]}

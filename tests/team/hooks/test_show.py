@@ -154,6 +154,19 @@ def test_what_is_long_is_named_and_stays_unread(home, mailbox, session):
     assert mine.calls("codex", "--persona", "ann", "stop") == ""
 
 
+def test_of_much_mail_the_oldest_is_shown_and_the_rest_is_counted(home, mailbox, session):
+    """However much has come: what is looked at is bounded, too."""
+    for number in range(40):
+        mailbox.send(Letter("bob", ["ann"], f"Number {number}"))
+    text = session().calls("opencode", "--persona", "ann", "prompt")
+    assert "Subject: Number 0\n" in text
+    assert "10 more are unread: team-mail inbox -u -p ann" in text
+    assert len(text) <= BUDGET + 1
+    left = unread(home)
+    assert 2 not in left
+    assert 41 in left
+
+
 def test_a_run_a_stranger_and_an_error_are_never_in_the_way(home, mailbox, tmp_path):
     """A run has mail of its own; without a persona or a team there is none; what fails is said and ends with 0."""
     mailbox.send(Letter("bob", ["ann"], "First", "The word is plum."))
