@@ -237,6 +237,7 @@ def test_an_export_writes_where_its_tool_looks(repository, form, file, says):
     assert (code, err) == (0, "")
     assert says in (repository / file).read_text()
     assert form == "egregora" or "scheduled: it is called" in out
+    assert f"1 persona to export (1 {form})" in out
     (repository / file).write_text("mine")
     assert team(repository, "export", "--format", form, "forge")[0] == 1
     assert (repository / file).read_text() == "mine"

@@ -61,10 +61,11 @@ class File:
 
 @dataclass(frozen=True)
 class Transfer:
-    """An import or an export, file by file; `dry` tells that nothing was written."""
+    """An import, or an export if it is `out`, file by file; `dry` tells that nothing was written."""
 
     files: tuple[File, ...]
     dry: bool
+    out: bool = False
 
     @property
     def failed(self) -> tuple[File, ...]:
@@ -232,7 +233,7 @@ def export_personas(
             File(persona.source or target, status, persona.id, form, target, why, lost=each.lost)
             for persona, each in group
         ]
-    return Transfer(tuple(files), dry)
+    return Transfer(tuple(files), dry, out=True)
 
 
 def _place(home: Path, form: Format, name: str, to: Path | None) -> Path:

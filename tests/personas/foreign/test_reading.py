@@ -74,11 +74,13 @@ def test_tools_become_paths_and_commands(name, keys, paths, commands):
         ("permission:\n  edit: {'*': deny, '/x/**': allow}", "/x/** is no path from the top"),
         ("permission:\n  edit: {'*.lock': deny}", "all but *.lock is allowed there"),
         ("permission: {write: deny, process: deny}", "process: set it in the agent's own settings"),
+        ("description: {short: a}", "description: is no text"),
         ("fallback_models: [a/b]\nhidden: true", "fallback_models"),
     ],
 )  # fmt: skip
 def test_what_nothing_comes_of_is_told(keys, why):
-    assert why in " ".join(map(str, mapped(front(keys), ".opencode/agents/a.md").lost))
+    text = front(keys).replace("description: Reviews.\n", "") if "description" in keys else front(keys)
+    assert why in " ".join(map(str, mapped(text, ".opencode/agents/a.md").lost))
 
 
 def test_a_file_of_codex_is_read_with_the_lines_of_its_keys():
