@@ -22,6 +22,7 @@ _FOLDERS = 'personas must be a list of folders, as in personas = [".claude/agent
 PROMPTS = ("prompt.md", "prompt.md.j2")  # in a folder of the persona's name
 MOST_FILES = 2000  # that are looked at in a folder of another tool
 _DEEPEST = 6  # folders below that one
+_FOREIGN = (".agent.md", ".chatmode.md", ".toml")  # ends of names that only other tools have
 
 
 class TeamFile(NamedTuple):
@@ -202,11 +203,11 @@ def roster_files(home: Path, elsewhere: Sequence[Path] = ()) -> list[Path]:
     return [personas, *own, *elsewhere, *dict.fromkeys(others)]
 
 
-def files_of(path: Path) -> list[PersonaFile]:
-    """Return what a file in a folder of personas may hold: one persona, several, or none."""
+def files_of(path: Path, *, foreign: bool = False) -> list[PersonaFile]:
+    """Return what a file in a folder of personas may hold, or in one of another tool: one persona, several, or none."""
     if path.suffix in {".yaml", ".yml"}:
         return [PersonaFile(name, path) for name in crew_names(_beginning(path))]
-    name = id_of(path.name)
+    name = foreign_id(path.name) if foreign else id_of(path.name)
     return [PersonaFile(name, path)] if name else []
 
 
@@ -227,16 +228,24 @@ def files_below(folder: Path) -> list[PersonaFile]:
             if name in PROMPTS and depth:
                 files.append(PersonaFile(Path(place).name, Path(place, name)))
             elif name[0] not in "._" and not _is_readme(name):
-                files += files_of(Path(place, name))
+                files += files_of(Path(place, name), foreign=True)
     return files
 
 
 def id_of(name: str) -> str:
     """Return the id of the persona in a file of this name, "" if it is none: `scribe` for `scribe.md`."""
-    for suffix in (".agent.md", ".chatmode.md", ".toml"):
-        if name.endswith(suffix):
-            return re.sub(r"[^\w-]+", "-", name.removesuffix(suffix)).strip("-")
+    if name.endswith(_FOREIGN):
+        return foreign_id(name)
     return name.split(".", maxsplit=1)[0] if name.endswith((".md", ".md.j2")) else ""
+
+
+def foreign_id(name: str) -> str:
+    """Return the id of the persona in another tool's file of this name, "" if it is none.
+
+    What no address can have becomes a hyphen: `next-js-expert` for `next.js expert.md`.
+    """
+    suffix = next((each for each in (*_FOREIGN, ".md.j2", ".md") if name.endswith(each)), "")
+    return re.sub(r"-*[^\w-]\W*", "-", name.removesuffix(suffix)).strip("-") if suffix else ""
 
 
 def crew_names(text: str) -> list[str]:
