@@ -51,7 +51,7 @@ class Question:
 class Asker:
     """A run that has ended: the `files` that it changed, and whether it `wrote` mail.
 
-    `work` names what its question is about: of the same work, there is one question.
+    `work` names what its question is about: of the same work, there is one question without an answer.
     """
 
     persona: str
@@ -93,10 +93,8 @@ def last_question(context: Context, asker: Asker, transcript: Transcript) -> Que
     whom = who_answers(asker.persona, context.settings.team, context.roster)
     if still_open := _still_open(context, asker.persona, whom, subject):
         return Question(subject, still_open)
-    letter = Letter(
-        asker.persona, [whom], subject,
-        type=QUESTION, payload={"run": asker.run}, key=f"asks {' '.join(asker.work)}", run=asker.run,
-    )  # fmt: skip
+    letter = Letter(asker.persona, [whom], subject, type=QUESTION, payload={"run": asker.run}, run=asker.run)
+    letter = letter._replace(key=_key(context, asker, whom))
     body = _MAIL.format(
         who=asker.persona, run=asker.run, what=asker.what, quoted=quoted, mail=letter.key_id(asker.persona),
         whose=f" --persona {whom}" if whom == context.settings.team.human else "",  # an agent's run knows whose it is
@@ -106,6 +104,15 @@ def last_question(context: Context, asker: Asker, transcript: Transcript) -> Que
         draft = letter.draft(mailbox.directory, mailbox.blobs)
         return Question(subject, str(draft.id), draft)
     return None
+
+
+def _key(context: Context, asker: Asker, whom: str) -> str:
+    """Return the key of a question: that of its work, and of its run as well once that one has been answered."""
+    key = f"asks {' '.join(asker.work)}"
+    with suppress(TeamMailError):  # there is none yet
+        asked = Letter(asker.persona, (), key=key).key_id(asker.persona)
+        return f"{key} {asker.run}" if asked and context.mailbox.read(whom, asked, peek=True).answered else key
+    return key
 
 
 def _in_one_line(asked: Asked) -> str:

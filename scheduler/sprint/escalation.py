@@ -114,9 +114,10 @@ def _unread(mails: Sequence[Mail]) -> Iterator[str]:
         yield from (f"  {mail.seq} from {mail.sender}: {mail.subject}" for mail in mails)
 
 
-def closing(context: Context, state: State, plan: TickPlan) -> list[Draft]:
+def closing(context: Context, state: State, plan: TickPlan, head: int) -> list[Draft]:
     """Return the event that ends a sprint, after a mail to the human that says what came of it and what to do next.
 
+    `head` is the seq of the last event that was known when that was decided: mail behind it starts the next sprint.
     With `auto_land` the base branch moves first: if the tick is cut off after that, the next one finds it moved.
     """
     sprint = state.sprint
@@ -125,7 +126,7 @@ def closing(context: Context, state: State, plan: TickPlan) -> list[Draft]:
     result = summary(replace(state, sprints=(*state.sprints[:-1], ended)), ended, context.clock.now())
     how = "converged" if result.converged else f"did not converge: {result.outcome}"
     subject = f"Sprint {result.sprint} {how}, {result.patches} landed"
-    data = {"sprint": plan.sprint, "outcome": plan.finish}
+    data = {"sprint": plan.sprint, "outcome": plan.finish, "head": head}
     body = "\n".join(
         [*_result(result), *_questions(context, state), *_failures(state, result), *landing(context, state, result)]
     )

@@ -211,13 +211,13 @@ class Ticker:
             plan = self._plan_again(request, state, plan)
         state, plan = self.supervise(request, state, plan)
         state, plan = self._conclude(request, state, plan)
-        plan = set_faulty_aside(self.context, plan)
+        plan, known = set_faulty_aside(self.context, plan), self.head
         self.context.append(escalation.drafts(self.context, state, plan))
         self.context.mailbox.bounce()
         self.listener(planned(plan))
         self._launch(plan, state)
         state = self.read()
-        closing = escalation.closing(self.context, state, plan) if plan.finish else []
+        closing = escalation.closing(self.context, state, plan, known) if plan.finish else []
         if plan.rolling or closing:
             self.context.append([_tick_done(plan, state), *closing])
             state = self.read()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from ..kinds import ModeRequest
 from ..limits.parking import Parked
+from ..state.facts import Mail
 from ..state.sprints import State
 from .decide import StartRequest
 
@@ -92,14 +93,23 @@ def awaited(state: State, never: Collection[str]) -> tuple[str, ...]:
 
     Nor does mail of the types in `never`.
     """
-    ended = state.sprints[-1].ended if state.sprints else 0
-    return tuple(sorted(name for name in state.unread if any(mail.seq > ended for mail in state.waking(name, never))))
+    return tuple(sorted(name for name in state.unread if any(_fresh(state, name, never))))
+
+
+def _fresh(state: State, name: str, never: Collection[str]) -> Iterator[Mail]:
+    """Yield the waking mail of a persona that came since the end of the last sprint was decided.
+
+    What programs wrote from then until that was on record belongs to that sprint.
+    """
+    last = state.sprints[-1] if state.sprints else None
+    for mail in state.waking(name, never):
+        if last is None or mail.seq > last.ended or (mail.seq > last.seen and not mail.is_of_program):
+            yield mail
 
 
 def _is_of_people(state: State, names: Collection[str], never: Collection[str]) -> bool:
     """Tell whether somebody who is in no run has written to one of these since the last sprint: that is no loop."""
-    ended = state.sprints[-1].ended if state.sprints else 0
-    mails = (mail for name in names for mail in state.waking(name, never) if mail.seq > ended)
+    mails = (mail for name in names for mail in _fresh(state, name, never))
     return any(mail.run is None and not mail.is_of_program for mail in mails)
 
 

@@ -207,7 +207,8 @@ class Sprint:
     To the weaver a dispatch is a sprint as well: `number` is 0 then and `dispatch` its id. A `rolling` one goes on as
     its runs end, and has no batches. `red` are the gates that fail on its base, and `unjudged` those that could not
     judge what landed last. `lost` counts how often its branch lost what had landed, so that it began again from another
-    `base`; `origin` is the first one. `stuck` is the seq of the event that it could not go on, 0 once it did.
+    `base`; `origin` is the first one. `stuck` is the seq of the event that it could not go on, 0 once it did. `seen` is
+    that of the last event that was known when its end was decided.
     """
 
     number: int
@@ -232,6 +233,7 @@ class Sprint:
     lost: int = 0
     origin: str = ""
     stuck: int = 0
+    seen: int = 0
 
     @property
     def tip(self) -> str:

@@ -124,8 +124,8 @@ class Fold:
 
     def _sprint_finished(self, fact: Fact) -> None:
         if self.sprints:
-            outcome = fact.data["outcome"]
-            self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=outcome, ended=fact.seq)
+            outcome, seen = fact.data["outcome"], fact.data.get("head", fact.seq)
+            self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=outcome, ended=fact.seq, seen=seen)
 
     def _sprint_stuck(self, fact: Fact) -> None:
         if self.sprints and self.sprints[-1].number == fact.data["sprint"]:

@@ -7,6 +7,8 @@ import json
 import pytest
 from team_mail.mail.letter import Letter
 from team_mail.personas.agents.function import FunctionAgent
+from team_mail.personas.streams.transcript import Transcript
+from team_mail.scheduler.answers.questions import Asker, last_question
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team.dispatcher import ParallelDispatcher
 
@@ -165,6 +167,19 @@ def test_a_run_that_asked_by_mail_itself_is_not_asked_for_twice(team):
     ends = {end.data["persona"]: end.data.get("question") for end in finished(team)}
     assert ends == {"ann": next(mail.id for mail in questions(team) if mail.sender == "ann"), "bob": None}
     assert sorted(mail.sender for mail in questions(team)) == ["ann", "bob"]
+
+
+def test_a_task_asks_again_once_it_was_answered(team):
+    """It is gone on with after the answer, and what it asks then must not be taken for what it has asked before."""
+    context = team.context()
+    asker = [Asker("ann", run, ("dispatch", "task")) for run in ("run-1", "run-2", "run-3")]
+    said = [Transcript(text, known=True) for text in ("Which one?", "Which other one?")]
+    first, again = (last_question(context, each, said[0]).draft for each in asker[:2])
+    assert first.id == again.id
+    context.append([first])
+    assert last_question(context, asker[1], said[1]).draft.id == first.id
+    context.mailbox.reply(Letter("you", [], body="That one."), first.id)
+    assert last_question(context, asker[2], said[1]).draft.id != first.id
 
 
 @pytest.mark.parametrize("at", [3, 5, 7, 8])

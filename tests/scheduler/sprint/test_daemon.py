@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.event import Draft
 from team_mail.scheduler.errors import SettingsError
-from team_mail.scheduler.sprint.daemon import Daemon, _is_work, following
+from team_mail.scheduler.sprint.daemon import Daemon, Scheduled, _is_work, following
+from team_mail.scheduler.sprint.decide import StartRequest
+from team_mail.scheduler.sprint.loop import run_sprint
+from team_mail.scheduler.sprint.plan import TickPlanned
 
 from ...samples import examples
 
@@ -169,3 +172,21 @@ def test_mail_that_wakes_nobody_and_mail_of_programs_start_no_sprint(team):
         assert not _is_work(event, "bob", never)
     ends = [Draft(kind, "scheduler", data={"task": "a"}) for kind in ("run.finished", "run.lost")]
     assert all(_is_work(event, "you", never) for event in mailbox.log.append(ends))
+
+
+def test_mail_that_comes_while_a_sprint_is_being_ended_starts_the_next(team):
+    """Its end was decided without it: it must not wait for the schedule, which may be a day away."""
+    ticker = team.ticker({}, '[sprint]\nevery = "1d"\n')
+
+    def listen(progress):
+        if isinstance(progress, TickPlanned) and progress.plan.finish:
+            team.context().mailbox.send(Letter("you", ["bob"], "Please", "Look."))
+
+    ticker.listener = listen
+    run_sprint(ticker, StartRequest("asked for"))
+
+    context = team.context({}, '[sprint]\nevery = "1d"\n')
+    kinds = [event.kind for event in context.mailbox.log.read() if event.subject == "Please" or "sprint." in event.kind]
+    assert kinds == ["sprint.started", "mail.sent", "sprint.finished"]
+    turn = Scheduled().turn(context, context.state(), context.clock.now())
+    assert (turn.request.start, turn.request.personas) == ("unread mail for bob", ("bob",))
