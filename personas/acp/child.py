@@ -137,7 +137,7 @@ class Child:
 
 
 def _message(data: bytes) -> dict[str, Any] | None:
-    """Return the message of a line, None if it is none: another value, or another kind of id, stops the SDK's reader."""
+    """Return the message of a line, None if it is none: another value, or kind of id, stops the SDK's reader."""
     try:
         value: Any = json.loads(data)
     except (ValueError, RecursionError):

@@ -122,6 +122,17 @@ def test_each_preset_that_speaks_it_can_be_started(name):
     assert {*known.acp.login.values()} <= {*known.login.variables}
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("claude", ""), ("gemini", "over ACP it finds"), ("opencode", "its sessions work"), ("qwen", "its sessions are")],
+)
+def test_a_session_of_a_folder_that_is_gone_is_not_asked_for(name, why):
+    """So that nothing says of the run that it goes on with one."""
+    agent = make_agent(name, AgentSettings(kind="acp", preset=name, command=("a",)))
+    told = agent.unresumable("s7")
+    assert (bool(told), told.startswith(why)) == (bool(why), True)
+
+
 def test_without_its_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("team_mail.personas.acp.agent.find_spec", lambda _: None)
     agent = acp_agent(CommandAgent("fake", ("true",)))

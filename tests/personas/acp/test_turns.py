@@ -142,6 +142,7 @@ NOT_SRC = "b.txt is not this persona's to change; it may change src/**"
         ({"kind": "execute", "rawInput": {"command": "npm", "args": ["test"]}}, None),
         ({"kind": "execute", "rawInput": {"command": "npm", "args": ["test", "x"]}}, "npm test x is no command"),
         ({"kind": "execute", "rawInput": {"command": ["bash", "-l", "-c", "npm test"]}}, None),
+        ({"kind": "execute", "rawInput": {"command": ["npm test"]}}, None),
         ({"kind": "execute", "rawInput": {"command": ["sh", "-s", "npm test"]}}, "sh -s npm test is no command"),
         (command("A=/team-mail rm b.txt")["ask"], "A=/team-mail rm b.txt is no command"),
     ],
