@@ -139,6 +139,15 @@ def test_without_its_package_it_says_what_to_install(monkeypatch):
     assert agent.trouble() == "agent fake speaks ACP, for which a package is missing: pip install 'team-mail[acp]'"
 
 
+def test_an_adapter_that_is_missing_is_told_with_its_package(monkeypatch):
+    """Its name alone does not tell what to install; of a command of somebody's own nobody knows."""
+    monkeypatch.setenv("PATH", "")
+    agent = make_agent("claude", AgentSettings(kind="acp", preset="claude", command=("claude-agent-acp",)))
+    assert agent.trouble().endswith(": npm install -g @agentclientprotocol/claude-agent-acp")
+    other = make_agent("claude", AgentSettings(kind="acp", preset="claude", command=("mine",)))
+    assert other.trouble().endswith("give its full path in the command")
+
+
 def test_mail_tools_are_given_where_their_packages_are():
     words = mail_server()
     assert not words or (Path(words[0]).name, words[1]) == ("team", "mcp")

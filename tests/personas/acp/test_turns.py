@@ -260,7 +260,7 @@ HELP = [sys.executable, "-c", "print('usage: agent [options]'); import sys; sys.
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (HELP, "it ended with exit code 2; the last that it printed: usage: agent [options]"),
+        (HELP, "to the first message; it ended with exit code 2; the last that it printed: usage: agent [options]"),
         (["sh", "-c", "echo no flag >&2; exit 1"], "it ended with exit code 1; the last that it printed: no flag"),
         (["sh", "-c", "echo Login: ; read x; read x"], "within 0.3 s; it goes on; the last that it printed: Login:"),
     ],
