@@ -2,7 +2,7 @@
 
 The agents are the real ones of `make agents`, and the model is a server on loopback that only notes when it is asked.
 Both ways take turns, with the same prompt, in the same repository and home folder, after a start that counts for
-nothing. `python benchmarks/acp.py [AGENT…]`.
+nothing. `python benchmarks/acp.py [AGENT…]`; with `--mail`, a session with mail tools beside one without.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from table import Row, show
 from team_mail.personas.acp.agent import acp_agent
 from team_mail.personas.agents.command import CommandAgent
+from team_mail.team.open import mail_server
 
 from tests.agents.clis import CLIS, FOLDER, INSTALLED, Cli
 from tests.agents.model import Call, Model, Request
@@ -56,9 +58,18 @@ class Place:
         for each in (self._project, home):
             each.mkdir()
         subprocess.run(["git", "init", "--quiet"], cwd=self._project, check=True)
+        (self._project / ".team" / "personas").mkdir(parents=True)
+        (self._project / ".team" / "personas" / "ann.md").write_text("---\nid: ann\n---\nDo your part.\n")
         path = os.pathsep.join([*map(str, INSTALLED), *os.get_exec_path()])
         told = cli.environment(home, model.url())
-        self._env = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "SHELL": "/bin/bash", **told}
+        self._env = {
+            "PATH": path,
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "SHELL": "/bin/bash",
+            "TEAM_PERSONA": "ann",
+            **told,
+        }
 
     def start(self, words: Sequence[str]) -> float:
         """Start a command; return how many seconds later the model is asked."""
@@ -82,14 +93,19 @@ class Place:
         return self._model.at - began
 
 
-def measure(cli: Cli, runs: int) -> Row:
-    """Measure one agent both ways, in turn."""
+def measure(cli: Cli, runs: int, *, mail: bool) -> Row:
+    """Measure one agent both ways, in turn: over ACP and bare, or with mail tools and without."""
     known, model = cli.preset, cli.more.get("model")
     assert known.acp
     agent = acp_agent(CommandAgent(known.name, known.acp.command), preset=known.name)
     chosen = [word.replace("{model}", model) for word in known.acp.model] if model else []
-    client = [sys.executable, "-P", "-m", "team_mail.personas.acp.play", agent.orders.text()]
-    ways = [*client, *agent.command, *chosen], [*known.words(model)]
+
+    def spoken(*server: str) -> list[str]:
+        orders = replace(agent.orders, mail=server).text()
+        return [sys.executable, "-P", "-m", "team_mail.personas.acp.play", orders, *agent.command, *chosen]
+
+    other, target = ("without mail tools", 2.0) if mail else ("the bare command", TARGET)
+    ways = (spoken(*mail_server()), spoken()) if mail else (spoken(), [*known.words(model)])
     FOLDER.joinpath("work").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER / "work") as folder, Clock() as clock:
         place = Place(cli, Path(folder), clock)
@@ -98,10 +114,10 @@ def measure(cli: Cli, runs: int) -> Row:
         pairs = [tuple(place.start(words) for words in ways) for _ in range(runs)]
     ours, bare = (median(each) for each in zip(*pairs, strict=True))
     more = median(acp - command for acp, command in pairs)
-    print(f"{known.name}: {ours:.2f} s over ACP, {bare:.2f} s bare, {more:+.2f} s", file=sys.stderr)
+    print(f"{known.name}: {ours:.2f} s; {other}: {bare:.2f} s, {more:+.2f} s", file=sys.stderr)
     return Row(
-        f"{known.name}, from its start to its first request", f"{ours:.2f} s", f"the bare command: {bare:.2f} s",
-        f"{ours / bare:.2f}", f"≤ +{TARGET} s ({more:+.2f} s)", more <= TARGET,
+        f"{known.name}, from its start to its first request", f"{ours:.2f} s", f"{other}: {bare:.2f} s",
+        f"{ours / bare:.2f}", f"≤ +{target} s ({more:+.2f} s)", more <= target,
     )  # fmt: skip
 
 
@@ -110,8 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("agents", nargs="*", default=[name for name, cli in CLIS.items() if cli.preset.acp])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--mail", action="store_true")
     given = parser.parse_args()
-    show([measure(CLIS[name], given.runs) for name in given.agents])
+    show([measure(CLIS[name], given.runs, mail=given.mail) for name in given.agents])
 
 
 if __name__ == "__main__":

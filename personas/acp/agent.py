@@ -52,7 +52,11 @@ def acp_agent(
         startup=startup,
     )  # fmt: skip
     values = {each.name: getattr(agent, each.name) for each in fields(CommandAgent)}
-    return AcpAgent(**values, orders=orders, model_words=acp.model)
+    is_its_own = agent.command[:1] == acp.command[:1]
+    install = (acp.install or known.install) if known and is_its_own else ""
+    not_resumed = acp.not_resumed or (known.not_resumed if known else "")
+    return AcpAgent(**values, orders=orders, model_words=acp.model, not_resumed=not_resumed,
+                    install=install)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,14 @@ class AcpAgent(CommandAgent):
     """A command that plays personas by a session of the protocol; its sandbox is that of the command alone.
 
     `model_words` choose a model on its command line, with `{model}` in them; an agent without them is asked for it in
-    the session. The model of a persona beats that of the orders.
+    the session. The model of a persona beats that of the orders. `not_resumed` says why it goes on with no session,
+    and `install` how what speaks the protocol is installed.
     """
 
     orders: Orders = field(default_factory=lambda: Orders(""))
     model_words: tuple[str, ...] = ()
+    not_resumed: str = ""
+    install: str = ""
 
     def trouble(self) -> str | None:
         """Return what is wrong with the command, the env_file or a placeholder, or that the SDK is missing."""
@@ -73,9 +80,13 @@ class AcpAgent(CommandAgent):
         return super().trouble()
 
     def unresumable(self, session: str) -> str:
-        """Return "": whether the agent loads the session is known once it is asked, and told then."""
+        """Return why no session can be gone on with, "" if the agent is to be asked for it, which tells of the rest."""
         del session
-        return ""
+        return self.not_resumed
+
+    def _missing(self) -> str | None:
+        why = super()._missing()
+        return f"{why}: {self.install}" if why and self.install else why
 
     def _words(self, job: Job) -> tuple[str, ...]:
         model = self._model(job)

@@ -117,6 +117,8 @@ class Call:
 
 def _run_by_shell(words: list[str]) -> str:
     """Return what a shell is to run, as in `bash -lc TEXT`, empty if the words are no such thing."""
+    if len(words) == 1:
+        return ""
     program, *flags, last = words
     is_shell = program.rpartition("/")[2] in _SHELLS and all(map(_FLAGS.fullmatch, flags))
     return last if is_shell and any("c" in flag for flag in flags) else ""

@@ -50,12 +50,10 @@ class Child:
         await stream.drain()
 
     async def receive(self) -> dict[str, Any] | None:
-        """Return the next message, None at the end of the output."""
-        stream = self._process.stdout
-        assert stream  # noqa: S101 - it is a pipe
+        """Return the next message, None at the end of the output, or of an agent whose output others hold open."""
         while True:
             try:
-                data = await stream.readline()
+                data = await self._next_line()
             except ValueError:  # a line over the limit, which is left out
                 self._keep("[a line of over 64 MiB is left out here]")
                 continue
@@ -66,6 +64,20 @@ class Child:
             if (message := _message(data)) is not None:
                 return message
             self._keep(data.decode(errors="replace"))
+
+    async def _next_line(self) -> bytes:
+        stream = self._process.stdout
+        assert stream  # noqa: S101 - it is a pipe
+        reading = asyncio.ensure_future(stream.readline())
+        try:
+            while True:
+                was_over = self._process.returncode is not None
+                if (await asyncio.wait({reading}, timeout=_QUIET))[0]:
+                    return await reading
+                if was_over:  # and nothing has come since
+                    return b""
+        finally:
+            reading.cancel()
 
     async def close(self) -> None:
         """Tell the agent that nothing more comes."""
@@ -125,9 +137,12 @@ class Child:
 
 
 def _message(data: bytes) -> dict[str, Any] | None:
-    """Return the message of a line, None if it is none: what is no object would stop the SDK's reader."""
+    """Return the message of a line, None if it is none: another value, or kind of id, stops the SDK's reader."""
     try:
         value: Any = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) and ("method" in value or "id" in value) else None
+    if not isinstance(value, dict) or not ("method" in value or "id" in value):
+        return None
+    message = cast("dict[str, Any]", value)
+    return message if isinstance(message.get("id"), str | int | None) else None

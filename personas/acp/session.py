@@ -63,9 +63,10 @@ class Session:
             about = await asyncio.wait_for(asked, self._orders.startup)
         except (TimeoutError, ConnectionError, OSError, ValidationError, RequestError) as error:
             how = f" ({_reason(error)})" if isinstance(error, RequestError) else ""
+            within = f" within {self._orders.startup:g} s" if isinstance(error, TimeoutError) else ""
             raise SessionFailed(
-                f"{self._orders.name} does not speak ACP: it gave no answer{how} to the first message within "
-                f"{self._orders.startup:g} s; {await self._child.last_words()}"
+                f"{self._orders.name} does not speak ACP: it gave no answer{how} to the first message{within}; "
+                f"{await self._child.last_words()}"
             ) from None
         if about.protocol_version != PROTOCOL_VERSION:
             raise SessionFailed(

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from .clis import CLIS
-from .model import CACHED, INPUT, OUTPUT
+from .model import CACHED, INPUT, NEWEST, OUTPUT
 from .test_agents import scripts
 from .test_trials import SCRIPT
 
@@ -137,3 +137,83 @@ def test_acp_a_run_whose_model_does_not_answer_is_no_success(project, model, fau
     print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
     assert code == 1
     assert re.search(f"{FAULTS[fault]}|{NO_END}", error)
+
+
+@pytest.mark.parametrize("cli", [name for name in SPOKEN if name != "copilot"])  # which offers its model none
+def test_acp_mail_goes_by_tools_that_no_shell_carries(project, model):
+    """A persona that may run nothing sends by a tool; the run that this mail starts lists, reads and answers so."""
+    for name, more in (("ann", ""), ("bob", "scheduled: mail\n")):
+        file = project.folder / ".team" / "personas" / f"{name}.md"
+        file.write_text(f"---\nid: {name}\n{more}paths: []\ncommands: []\n---\nDo your part.\n")
+    project.team(kind="acp")
+    first = ("send", {"to": ["bob"], "subject": "Fruit", "body": "The word is plum.", "type": "question"})
+    model.scripts = {
+        "ann": {"From: bob": (), "": (first,)},
+        "bob": {
+            "": (
+                ("inbox", {"unread": False}),
+                ("read", {"message": NEWEST, "ack": True}),
+                ("send", {"reply_to": NEWEST, "body": "The word is pear."}),
+            )
+        },
+    }
+
+    ended = project.run("scheduler", "sprint")
+
+    print(ended.stdout, ended.stderr)
+    sent = [event for event in project.events("mail.sent") if event["run"]]
+    assert [(event["sender"], event["recipients"], event["body"]) for event in sent] == [
+        ("ann", ["bob"], "The word is plum."), ("bob", ["ann"], "The word is pear."),
+    ]  # fmt: skip
+    assert [event["sender"] for event in project.events("mail.acked")] == ["bob"]
+    first, *_ = (request for request in model.requests if request.persona)
+    assert any(re.search(r"team[-_]mail[:_]+send$", name) for name in first.tools)  # at once, without a search
+
+
+FOUND = {"claude", "codex", "copilot"}  # which go on in another folder when the first one is gone
+
+
+@each
+@pytest.mark.parametrize("resume", ["mail", "always"])
+def test_acp_resume_goes_on_with_the_session_that_asked(project, model, resume):
+    """The model is told again what was said before, and works in the new workspace; who finds none, says so."""
+    project.team("ann", kind="acp", more=f'[sprint]\nresume = "{resume}"\n')
+    model.words = {"ann": {"It is plum.": "Done.", "": "Which fruit, plum or pear?"}}
+    assert project.run("scheduler", "sprint").returncode == 4
+    (asked,) = [event for event in project.events("mail.sent") if event["data"]["type"] == "question"]
+    (first,) = project.events("run.finished")
+    project.run("team-mail", "reply", asked["id"], "--persona", "you", "-b", "It is plum.")
+    model.scripts = {"ann": {"": ("mkdir -p notes && pwd > notes/where.txt",)}}
+    before = len(model.requests)
+
+    ended = project.run("scheduler", "sprint")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = "\n".join(request.text for request in model.requests[before:])
+    end = project.events("run.finished")[-1]
+    assert project.git("show", "team/sprint-2:notes/where.txt").endswith(end["run"])
+    is_resumed = project.cli.name in FOUND
+    assert (f"run `{first['run']}`" in told) == is_resumed
+    assert (end["data"]["usage"]["session"] == first["data"]["usage"]["session"]) == is_resumed
+    assert bool(end["data"].get("resumed")) == is_resumed
+    assert ("starts without its earlier session: " in ended.stderr) != is_resumed
+
+
+@pytest.mark.parametrize("cli", ["claude", "gemini"])
+def test_acp_mail_to_a_run_that_goes_on_is_a_further_prompt(project, model):
+    """With `deliver = "running"`, in the same session: its turn is over before the mail is named."""
+    project.team("ann", "bob", kind="acp", more='[sprint]\ndeliver = "running"\n')
+    arrived = "until ls .team/run/inbox/*.md > /dev/null 2>&1; do sleep 0.2; done"
+    model.scripts = {
+        "ann": {"": (arrived,)},
+        "bob": {"": ("team-mail send --to ann -s Hurry -b 'The word is plum.'",)},
+    }
+
+    ended = project.run("scheduler", "sprint")
+
+    print(ended.stdout, ended.stderr)
+    assert ended.returncode == 0
+    further = [r.text for r in model.requests if r.persona == "ann" and "While you worked, this came into" in r.text]
+    assert further
+    (mail,) = [event for event in project.events("mail.sent") if event["run"]]
+    assert f"`{mail['seq']}.md`" in further[0]

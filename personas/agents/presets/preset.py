@@ -67,10 +67,12 @@ class Acp:
     `mode` is the one in which it asks before it acts, `in_sandbox` the one for our sandbox, and `model` the words that
     choose a model, where it is not chosen in the session. `counts` says what the tokens are those of that it tells.
     `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it. `error` is
-    how a message begins by which it says that its model failed.
+    how a message begins by which it says that its model failed. `not_resumed` says why it cannot go on with a session,
+    where only its own command can.
     """
 
     command: tuple[str, ...]
+    not_resumed: str = ""
     mode: str = ""
     in_sandbox: str = ""
     model: tuple[str, ...] = ()

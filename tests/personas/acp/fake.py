@@ -8,6 +8,7 @@ The script: `capabilities`, `methods` (of logging in), `login` (a method without
 import itertools
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -90,6 +91,14 @@ def step(each):
     elif "exit" in each:
         sys.stdout.flush()
         os._exit(each["exit"])
+    elif "leave" in each:
+        subprocess.Popen(each["leave"], shell=True)
+        os._exit(0)
+    elif "shut" in each:
+        os.close(1)
+        os.close(2)
+        while True:
+            receive()
     elif "hang" in each:
         while True:
             receive()

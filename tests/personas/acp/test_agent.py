@@ -122,10 +122,30 @@ def test_each_preset_that_speaks_it_can_be_started(name):
     assert {*known.acp.login.values()} <= {*known.login.variables}
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("claude", ""), ("gemini", "over ACP it finds"), ("opencode", "its sessions work"), ("qwen", "its sessions are")],
+)
+def test_a_session_of_a_folder_that_is_gone_is_not_asked_for(name, why):
+    """So that nothing says of the run that it goes on with one."""
+    agent = make_agent(name, AgentSettings(kind="acp", preset=name, command=("a",)))
+    told = agent.unresumable("s7")
+    assert (bool(told), told.startswith(why)) == (bool(why), True)
+
+
 def test_without_its_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("team_mail.personas.acp.agent.find_spec", lambda _: None)
     agent = acp_agent(CommandAgent("fake", ("true",)))
     assert agent.trouble() == "agent fake speaks ACP, for which a package is missing: pip install 'team-mail[acp]'"
+
+
+def test_an_adapter_that_is_missing_is_told_with_its_package(monkeypatch):
+    """Its name alone does not tell what to install; of a command of somebody's own nobody knows."""
+    monkeypatch.setenv("PATH", "")
+    agent = make_agent("claude", AgentSettings(kind="acp", preset="claude", command=("claude-agent-acp",)))
+    assert agent.trouble().endswith(": npm install -g @agentclientprotocol/claude-agent-acp")
+    other = make_agent("claude", AgentSettings(kind="acp", preset="claude", command=("mine",)))
+    assert other.trouble().endswith("give its full path in the command")
 
 
 def test_mail_tools_are_given_where_their_packages_are():

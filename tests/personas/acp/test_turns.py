@@ -142,6 +142,7 @@ NOT_SRC = "b.txt is not this persona's to change; it may change src/**"
         ({"kind": "execute", "rawInput": {"command": "npm", "args": ["test"]}}, None),
         ({"kind": "execute", "rawInput": {"command": "npm", "args": ["test", "x"]}}, "npm test x is no command"),
         ({"kind": "execute", "rawInput": {"command": ["bash", "-l", "-c", "npm test"]}}, None),
+        ({"kind": "execute", "rawInput": {"command": ["npm test"]}}, None),
         ({"kind": "execute", "rawInput": {"command": ["sh", "-s", "npm test"]}}, "sh -s npm test is no command"),
         (command("A=/team-mail rm b.txt")["ask"], "A=/team-mail rm b.txt is no command"),
     ],
@@ -259,7 +260,7 @@ HELP = [sys.executable, "-c", "print('usage: agent [options]'); import sys; sys.
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (HELP, "it ended with exit code 2; the last that it printed: usage: agent [options]"),
+        (HELP, "to the first message; it ended with exit code 2; the last that it printed: usage: agent [options]"),
         (["sh", "-c", "echo no flag >&2; exit 1"], "it ended with exit code 1; the last that it printed: no flag"),
         (["sh", "-c", "echo Login: ; read x; read x"], "within 0.3 s; it goes on; the last that it printed: Login:"),
     ],
@@ -380,3 +381,41 @@ def test_mail_tools_are_given_to_the_session_with_the_identity_of_the_run(scene,
     assert (server["name"], server["command"], server["args"]) == ("team-mail", "/bin/team", ["mcp"])
     env = {each["name"]: each["value"] for each in server["env"]}
     assert (env["TEAM_RUN"], "OTHER_SECRET" in env) == ("run-1", False)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("gone", [{"leave": "sleep 60"}, {"shut": True}])
+def test_an_agent_that_can_say_nothing_any_more_is_told_at_once(scene, gone):
+    """It died, and what it started holds its output open; or it closed its output, and lives."""
+    played = scene.play([{"say": "Half."}, gone])
+    assert played.code == 1
+    assert played.transcript.failed.startswith("in the middle of its turn it ")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"id": {}, "result": 1}',
+        '{"id": null, "error": {"code": 1, "message": "m"}}',
+        '{"id": "0", "result": {}}',
+        '{"id": 7, "method": 5}',
+        '{"id": [1], "method": "session/request_permission", "params": {}}',
+        '{"id": "x", "method": "session/request_permission", "params": null}',
+        '{"id": "y", "method": "fs/write_text_file", "params": {"sessionId": "s1", "path": "/a", "content": "c"}}',
+        '{"id": "z", "method": "terminal/create", "params": {"sessionId": "s1", "command": "rm"}}',
+        '{"id": "e", "method": "elicitation/create", "params": {"sessionId": "s1", "message": "?"}}',
+        '{"id": "u", "method": "of/next_year", "params": []}',
+        '{"method": "session/update", "params": {"sessionId": "other", "update": {"sessionUpdate": "tool_call"}}}',
+        '{"method": "session/update", "params": 5}',
+        '{"method": "session/update"}',
+        '[{"id": "b", "method": "initialize"}]',
+        "[" * 100_000,
+        '{"method": "' + "x" * (8 << 20) + '"}',
+    ],
+    ids=lambda raw: raw[:60],
+)
+def test_no_message_of_an_agent_ends_its_session(scene, raw):
+    """What is malformed, for another session, or nothing that was offered; and nothing is done by it."""
+    played = scene.play([{"raw": raw}, {"say": "Done."}])
+    assert (played.code, played.transcript.text) == (0, "Done."), played.output[-2000:]
+    assert [*scene.workspace.iterdir()] == [scene.workspace / ".team"]
