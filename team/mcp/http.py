@@ -30,7 +30,7 @@ from ..console.common.console import ConsoleOptions
 from ..console.connection import Connection as Held
 from ..console.guard.names import check_names
 from ..session import ending
-from .server import make_server
+from .server import make_server, user
 from .team_desk import TeamDesk
 
 HOST, PATH = "127.0.0.1", "/mcp"
@@ -70,7 +70,8 @@ class Guard:
             headers = Headers(scope=scope)
             try:
                 check_names(scope, headers, self._options, ())
-                scope["caller"] = await run_in_threadpool(self._caller, headers)
+                scope["caller"] = caller = await run_in_threadpool(self._caller, headers)
+                scope["user"] = user(caller.token, caller.sender)
                 await run_in_threadpool(self._check_process, scope)
             except TeamMailError as error:
                 await problem(error)(scope, receive, send)
