@@ -146,19 +146,20 @@ async def _watched(
 ) -> AsyncGenerator[None]:
     """Look after one desk while the server runs, from when its client has been greeted on."""
     stop, after = threading.Event(), own.head() if own else 0
-
     loop = asyncio.get_running_loop()
 
-    def tell() -> None:  # without waiting: a loop that ends just now would never answer
-        asyncio.run_coroutine_threadsafe(bus.publish(ResourceUpdated(uri=INBOX)), loop)
-
-    def look() -> None:
-        greeted.wait()
-        with suppress(Exception):  # what escaped would end the server, which then waits for its client's next line
-            if own is not None and not stop.is_set():
-                own.follow(after, tell, stop)
-
     async with anyio.create_task_group() as group:
+
+        def publish() -> None:
+            if not stop.is_set():
+                group.start_soon(bus.publish, ResourceUpdated(uri=INBOX))
+
+        def look() -> None:
+            greeted.wait()
+            with suppress(Exception):  # what escaped would end the server, which then waits for its client's next line
+                if own is not None and not stop.is_set():  # to tell is not to wait: a loop may end without an answer
+                    own.follow(after, lambda: loop.call_soon_threadsafe(publish), stop)
+
         group.start_soon(lambda: anyio.to_thread.run_sync(look, abandon_on_cancel=True))
         try:
             yield
