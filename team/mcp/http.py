@@ -7,6 +7,7 @@ the site that a page is of, the token, and the process at the other end, which m
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -52,6 +53,7 @@ class _Server(uvicorn.Server):
         yield
 
     def end(self) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # requests that are cut off now are no errors
         self.should_exit = True
 
 

@@ -129,6 +129,22 @@ def test_a_session_is_not_taken_over_with_another_token(home):
             server.terminate()
 
 
+def test_over_http_it_ends_without_a_word_while_a_client_is_connected(home):
+    """A client keeps a connection open for what the server may tell it; that this ends with the server is no error."""
+    token = Tokens(home).create("ann", ["mail"], "ann")
+    told = {"accept": "application/json, text/event-stream", "authorization": f"Bearer {token}"}
+    words = [TEAM, "mcp", "--http", "--port", "0"]
+    with subprocess.Popen(words, cwd=home.parent, env=PLAIN, stdout=-1, stderr=-1) as server:
+        address = server.stdout.readline().decode().strip()
+        begin = urllib.request.Request(address, json.dumps(HELLO).encode(), told | {"content-type": "application/json"})
+        with urllib.request.urlopen(begin, timeout=20) as answer:
+            told["mcp-session-id"] = answer.headers["mcp-session-id"]
+        with urllib.request.urlopen(urllib.request.Request(address, headers=told), timeout=20):
+            server.send_signal(signal.SIGINT)
+            _, err = server.communicate(timeout=20)
+    assert (server.returncode, err) == (0, b"")
+
+
 def test_over_http_a_token_says_who_asks(home):
     """A token of another scope, a page of another site, and another name of this machine are refused."""
     tokens = Tokens(home)
