@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 3
-BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail
+BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,7 +49,7 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 	@echo; echo "A team under a supervisor: $(BIN)/team demo --team orion"
 
 .PHONY: bench
-bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail")
+bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
 .PHONY: compare
@@ -94,7 +94,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[acp,charts,console,mcp]" --group test --group lint
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[acp,charts,cluster,console,mcp]" --group test --group lint
 	@touch $@
 
 $(AGENTS)/.ready: tests/agents/package.json

@@ -15,6 +15,8 @@ TeamMailError
     ├── LogUnavailable     the folder or disk refuses: read-only, full, a network file system
     ├── InDoubt            written, but perhaps not durable: send the same id again
     ├── BlobMissing        a body or attachment is missing or has changed; defined in log/blobs.py
+    ├── LedElsewhere       another host leads the team
+    ├── OtherLog           the server's log lacks an event that its copy here has
     └── LogDamaged         a line before the last does not verify
 """
 
@@ -107,6 +109,22 @@ class LogUnavailable(LogError):
 
 class InDoubt(LogError):
     """The append was written but may not be durable; sending the same id again is safe."""
+
+
+class LedElsewhere(LogError):
+    """Another host leads the team: what only a leader may write was refused."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"this team is led from {host}, and one host leads it: start schedulers and dispatches there; if that is "
+            "gone for good, `team cluster lead` lets this one lead"
+        )
+
+
+class OtherLog(LogError):
+    """The server's log lacks an event that its copy here has."""
+
+    exit_code = ExitCode.DAMAGED
 
 
 class LogDamaged(LogError):

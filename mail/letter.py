@@ -16,6 +16,7 @@ from .kinds import MailKind
 from .log.blobs import Blobs
 from .log.disk import read_file, reason_of
 from .log.event import PRIORITIES, Draft, Event, derived_id, is_id
+from .text.escape import storable
 
 TYPES = (  # that are documented; any other of the form `_TYPE` may be used
     "note", "fyi", "task", "progress", "result", "review", "feedback", "question", "veto", "approve", "escalate",
@@ -61,7 +62,8 @@ class Letter(NamedTuple):
     def draft(self, directory: Directory, blobs: Blobs, now: datetime | None = None) -> Draft:
         """Validate the letter, store its large parts as blobs, and return the draft.
 
-        A due date such as `+2h` counts from `now`. Raises UsageError, UnknownRecipient, InvalidEvent, and
+        A due date such as `+2h` counts from `now`. In the text of a program, which may quote anything, is escaped what
+        the log does not take: nobody else could do it. Raises UsageError, UnknownRecipient, InvalidEvent, and
         LogUnavailable if a blob cannot be stored.
         """
         sender = self._checked(directory)
@@ -70,7 +72,9 @@ class Letter(NamedTuple):
         cc = directory.recipients(_addresses(self.cc), sender) if self.cc else ()
         channel = directory.channel_of((*_addresses(self.to), *_addresses(self.cc)), self.channel)
         data = self._data([name for name in cc if name not in to], channel, now)
-        body = self.body
+        subject, body = self.subject, self.body
+        if sender in PROGRAMS:
+            subject, body = storable(subject), storable(body)
         if len(body) > INLINE_BODY:
             data["body_blob"] = _stored(blobs, _utf8(body))
             body = body[:_BEGINNING]
@@ -80,7 +84,7 @@ class Letter(NamedTuple):
             MailKind.SENT,
             sender,
             tuple(dict.fromkeys((*to, *cc))),
-            self.subject,
+            subject,
             body,
             self.thread,
             self.reply_to,

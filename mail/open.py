@@ -7,6 +7,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .clock import Clock
 from .directory import Directory
@@ -15,10 +16,14 @@ from .home import find_home, ignore_mail, is_clone, planned_home
 from .log.blobs import FileBlobs
 from .log.log import EventLog
 from .log.segments import Segment
+from .log.writer import REMOTE
 from .mailbox import Mailbox
 from .process import checked_session, identity_or_none, run_id, session_name, within_run_of
 from .query.rows import FileProjections
-from .team_file import read_directory
+from .team_file import read_directory, read_log
+
+if TYPE_CHECKING:
+    from .remote.connection import Server
 
 _DAMAGE = (
     "the log is damaged; lines that do not verify are left out (team-mail verify), and nothing is written until "
@@ -65,13 +70,31 @@ def first_mail() -> Generator[Path]:
 
 
 def open_log(home: Path | None = None, *, clock: Clock | None = None, session: str | None = None) -> EventLog:
-    """Open the log of the team in `home`, by default as `team_home` finds it. `team.toml` is not read.
+    """Open the log of the team in `home`, by default as `team_home` finds it: in its folder, or where `[log]` says.
 
     What is appended belongs to a session, by default to that of TEAM_SESSION, if there is one. Raises UsageError for
     what is no name of a session.
     """
     session = checked_session(session) if session is not None else session_name()
-    return EventLog((home or team_home()) / "mail", clock=clock, on_sealed=_write_parquet, session=session)
+    home = home or team_home()
+    if server := _server(home):
+        from .remote.postgres import PostgresLog
+
+        return PostgresLog(home / "mail", server, clock=clock, on_sealed=_write_parquet, session=session)
+    return EventLog(home / "mail", clock=clock, on_sealed=_write_parquet, session=session)
+
+
+def _server(home: Path) -> Server | None:
+    """Return the server that has the team's log; None if the log is in the team's folder."""
+    written = read_log(home)
+    if written is None:
+        return None
+    from .remote.place import Address
+
+    address = Address.of(*written)
+    from .remote.connection import server_of
+
+    return server_of(address)
 
 
 def _write_parquet(segment: Segment) -> None:
@@ -81,7 +104,11 @@ def _write_parquet(segment: Segment) -> None:
 
 
 def open_blobs(home: Path) -> FileBlobs:
-    """Open the blobs of the team in `home`."""
+    """Open the blobs of the team in `home`, which are where its log is."""
+    if server := _server(home):
+        from .remote.postgres import PostgresBlobs
+
+        return PostgresBlobs(home / "mail" / "blobs", server)
     return FileBlobs(home / "mail" / "blobs")
 
 
@@ -106,7 +133,8 @@ def open_mailbox(
 
 def damage_of(home: Path) -> str:
     """Return the sentence that says that the log of the team in `home` is known to be damaged; "" if it is not."""
-    return _DAMAGE if (home / "mail" / "damaged").exists() else ""
+    folder = home / "mail"  # a copy of a log on a server mends itself
+    return _DAMAGE if (folder / "damaged").exists() and not (folder / REMOTE).exists() else ""
 
 
 def _tell_damage() -> None:

@@ -15,11 +15,14 @@ from .home import HUMAN_VARIABLE
 from .log.disk import open_file, read_file, reason_of
 
 HUMAN = "you"  # the human's id if no setting names one
+_LOG_URL, _LOG_NAME, _NAME = "TEAM_LOG_URL", "TEAM_LOG_NAME", "team_mail"
+_LOG_TABLE = rb"(?m)^[ \t]*\[?[ \t]*[\"']?log\b"  # a file without such a line has no table of that name
 MAX_PERSONAS = 256 << 10  # bytes of a file of personas
 _FOLDERS = 'personas must be a list of folders, as in personas = [".claude/agents"]'
 PROMPTS = ("prompt.md", "prompt.md.j2")  # in a folder of the persona's name
 MOST_FILES = 2000  # that are looked at in a folder of another tool
 _DEEPEST = 6  # folders below that one
+_FOREIGN = (".agent.md", ".chatmode.md", ".toml")  # ends of names that only other tools have
 
 
 class TeamFile(NamedTuple):
@@ -52,6 +55,26 @@ def read_team_file(home: Path) -> TeamFile:
     except ValueError as error:
         line, what = syntax_error(text, str(error))
         raise UsageError(f"{path.name}:{line}: {what}; correct the TOML there") from None
+
+
+def read_log(home: Path, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """Read url and name of a log on a server; None if the log is in the team's folder, as it is by default.
+
+    Every command asks for this, so a file in which no line begins with `log` is not parsed. Raises UsageError.
+    """
+    values: dict[str, Any] = {}
+    try:
+        if re.search(_LOG_TABLE, read_file(home / "team.toml", follow=True)):
+            values = _table(read_team_file(home).values, "log")
+    except OSError:
+        values = {}  # whoever needs the rest of the file says what is wrong with it
+    url = environ.get(_LOG_URL, "").strip() or values.get("url", "")
+    name = environ.get(_LOG_NAME, "").strip() or values.get("name", _NAME)
+    if not isinstance(url, str) or not isinstance(name, str):
+        raise UsageError('team.toml: log.url and log.name must be texts, as in url = "postgresql://HOST/DATABASE"')
+    if "url" in values and not url:
+        raise UsageError("team.toml: log.url is empty; take it out for a log in the team's folder")
+    return (url, name) if url else None
 
 
 def read_directory(home: Path, environ: Mapping[str, str] = os.environ) -> Directory:
@@ -180,11 +203,11 @@ def roster_files(home: Path, elsewhere: Sequence[Path] = ()) -> list[Path]:
     return [personas, *own, *elsewhere, *dict.fromkeys(others)]
 
 
-def files_of(path: Path) -> list[PersonaFile]:
-    """Return what a file in a folder of personas may hold: one persona, several, or none."""
+def files_of(path: Path, *, foreign: bool = False) -> list[PersonaFile]:
+    """Return what a file in a folder of personas may hold, or in one of another tool: one persona, several, or none."""
     if path.suffix in {".yaml", ".yml"}:
         return [PersonaFile(name, path) for name in crew_names(_beginning(path))]
-    name = id_of(path.name)
+    name = foreign_id(path.name) if foreign else id_of(path.name)
     return [PersonaFile(name, path)] if name else []
 
 
@@ -205,16 +228,24 @@ def files_below(folder: Path) -> list[PersonaFile]:
             if name in PROMPTS and depth:
                 files.append(PersonaFile(Path(place).name, Path(place, name)))
             elif name[0] not in "._" and not _is_readme(name):
-                files += files_of(Path(place, name))
+                files += files_of(Path(place, name), foreign=True)
     return files
 
 
 def id_of(name: str) -> str:
     """Return the id of the persona in a file of this name, "" if it is none: `scribe` for `scribe.md`."""
-    for suffix in (".agent.md", ".chatmode.md", ".toml"):
-        if name.endswith(suffix):
-            return re.sub(r"[^\w-]+", "-", name.removesuffix(suffix)).strip("-")
+    if name.endswith(_FOREIGN):
+        return foreign_id(name)
     return name.split(".", maxsplit=1)[0] if name.endswith((".md", ".md.j2")) else ""
+
+
+def foreign_id(name: str) -> str:
+    """Return the id of the persona in another tool's file of this name, "" if it is none.
+
+    What no address can have becomes a hyphen: `next-js-expert` for `next.js expert.md`.
+    """
+    suffix = next((each for each in (*_FOREIGN, ".md.j2", ".md") if name.endswith(each)), "")
+    return re.sub(r"-*[^\w-]\W*", "-", name.removesuffix(suffix)).strip("-") if suffix else ""
 
 
 def crew_names(text: str) -> list[str]:

@@ -93,7 +93,7 @@ def _split(text: str) -> tuple[str, int]:
     end = next((at for at, row in enumerate(lines[1:], 1) if row.rstrip() == "---"), None)
     if end is None:
         raise Fault(1, "the front matter is not closed; end it with a line of ---")
-    front = "\n".join(["", *lines[1:end]])
+    front = "\n".join(["", *lines[1:end], ""])
     if len(front) > MAX_FRONT:
         raise Fault(1, f"the front matter is over {MAX_FRONT >> 10} KiB; put the prompt below the second ---")
     return front, end + 2
@@ -209,7 +209,7 @@ def _composed(text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = ", ".join(part for part in (error.context, error.problem) if part)
-        at = mark.line + 1 if mark else 1
+        at = min(mark.line, text.rstrip("\n").count("\n")) + 1 if mark else 1  # not behind the last line
         raise Fault(at, f"not YAML: {problem}; quote text with : # or brackets") from None
     except yaml.reader.ReaderError as error:
         raise Fault(

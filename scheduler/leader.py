@@ -67,12 +67,15 @@ def leading(folder: Path) -> dict[str, Any] | None:
     return process if isinstance(process, dict) and alive(process) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-def check_log(home: Path, log: Log, base: str) -> None:
-    """Raise LogBehind if git knows more than the log: what it says is pending may have landed, and would land twice.
+def check_log(home: Path, log: Log, base: str, *, leads: bool = True) -> None:
+    """Check before anything is done that this host may lead the team, if it `leads`, and that its log is whole.
 
-    That is so after an older backup was restored. A loss that a person has accepted does not count. `base` is where
-    the team's work goes in the end.
+    Raises LedElsewhere, and LogBehind if git knows more than the log: what it says is pending may have landed, and
+    would land twice. That is so after an older backup was restored. A loss that a person has accepted does not count.
+    `base` is where the team's work goes in the end.
     """
+    if leads and isinstance(log, EventLog):
+        log.lead()
     if said := log_behind(home, log, base):
         raise LogBehind(
             f"{said}; nothing was done, because what has landed would land again: move {home / 'mail'} away and "

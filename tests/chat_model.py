@@ -76,7 +76,7 @@ def refuses(status: int, message: str, **headers: str) -> Reply:
 
 @dataclass
 class ChatModel:
-    """The server. `replies` are given in turn, the last one again and again; `pages` are the JSON of other paths."""
+    """The server. `replies` are given in turn, the last one again and again; `pages` are those of other paths."""
 
     replies: list[Reply] = field(default_factory=list)
     pages: dict[str, Any] = field(default_factory=dict)
@@ -134,6 +134,9 @@ def _handler(model: ChatModel) -> type[BaseHTTPRequestHandler]:
         def _page(self) -> None:
             pages = {"/v1/models": {"data": model.models}, **model.pages}
             page = pages.get(self.path)
+            if isinstance(page, Reply):
+                self._send(page)
+                return
             value = {"error": {"message": "no such page"}} if page is None else page
             self._send(Reply(json.dumps(value).encode(), 404 if page is None else 200, kind="application/json"))
 

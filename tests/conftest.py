@@ -27,7 +27,10 @@ from team_mail.scheduler.sprint.loop import Summary, run_sprint, run_tick
 from team_mail.scheduler.sprint.tick import Done, Ticker
 from team_mail.team.open import open_team
 
+from .postgres import postgres, schemas
 from .samples import examples
+
+__all__ = ["postgres", "schemas"]  # fixtures
 
 ASKED = StartRequest("asked for")
 WHO = {

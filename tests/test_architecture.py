@@ -36,12 +36,13 @@ MOST_MODULES, LONGEST = 15, 400
 # Which packages each package imports, within its folder. Folders that come earlier in FOLDERS need no arrow, and a
 # module that stands in a folder itself, such as scheduler/context.py, is a package of its own here.
 ARROWS = {
-    "mail": {"mail.archive", "mail.log", "mail.query", "mail.text"},
+    "mail": {"mail.archive", "mail.log", "mail.query", "mail.remote", "mail.text"},
     "mail.archive": {"mail", "mail.log"},
     "mail.check": {"mail", "mail.log", "mail.text"},
     "mail.commands": {"mail", "mail.archive", "mail.check", "mail.log", "mail.query", "mail.text"},
     "mail.log": {"mail", "mail.check"},
     "mail.query": {"mail", "mail.log"},
+    "mail.remote": {"mail", "mail.log"},
     "personas": {"personas.capture", "personas.foreign", "personas.running", "personas.setup", "personas.spending"},
     "personas.acp": {
         "personas",
@@ -274,7 +275,7 @@ ARROWS = {
         "team.trial",
         "team.work",
     },
-    "team.api.outside": {"team.open"},
+    "team.api.outside": {"team.open", "team.place"},
     "team.checks": {"team.place"},
     "team.cleaning": {"team.dispatcher"},
     "team.commands": {
@@ -373,6 +374,7 @@ HOMES = {
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "mcp": re.compile(r"team\.mcp\.server"),
+    "psycopg": re.compile(r"mail\.remote\.connection"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
         r"personas\.acp\.session|scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
@@ -388,7 +390,13 @@ HOMES = {
     "watchfiles": re.compile(r"mail\.log\.follow"),
     "yaml": re.compile(r"personas\.frontmatter"),
 }
-MADE_IN_OPEN = {"EventLog", "FileBlobs", "FileProjections", "Mailbox"}
+MADE_IN_OPEN = {"EventLog", "FileBlobs", "FileProjections", "Mailbox", "PostgresBlobs", "PostgresLog"}
+MOVES = "mail.remote.migrate:"  # takes a log from one place to another, and so makes both
+KNOW_POSTGRES = {  # beside mail.remote itself
+    "mail.open",
+    "team.api.outside.cluster",  # the command
+    "team.commands.entry",  # keeps what libpq was given from other processes
+}
 NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.
 LAZY = {
@@ -404,7 +412,13 @@ LAZY = {
         "verify",
     },  # a send needs none of them
     "mail.mailbox": {"export"},  # nor the email package
-    "mail.open": {"query"},  # nor does a send wait for the database, unless it seals a segment
+    "mail.remote.postgres": {"reading"},  # only a follower
+    "mail.open": {
+        "connection",
+        "place",
+        "postgres",
+        "query",
+    },  # a log in files needs no server; nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database
     "mail.query.projections": {"query"},  # compiling the SQL must not need the database
     "mail.simple": {"projections"},  # only a notebook asks through Ibis
@@ -649,7 +663,13 @@ def test_logs_blobs_and_mailboxes_are_made_in_one_place():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MADE_IN_OPEN
     ]
     assert {maker.split()[-1] for maker in makers if maker.startswith("mail.open:")} == MADE_IN_OPEN
-    assert [maker for maker in makers if not maker.startswith("mail.open:")] == []
+    assert [maker for maker in makers if not maker.startswith(("mail.open:", MOVES))] == []
+
+
+def test_few_know_of_postgresql():
+    """Whoever opens a team asks for its log; that it may be on a server is nobody's business but theirs."""
+    known = {each.module for each in imports() if each.own and each.target.startswith("mail.remote")}
+    assert {module for module in known if not module.startswith("mail.remote")} == KNOW_POSTGRES
 
 
 def test_lazy_imports_are_listed():

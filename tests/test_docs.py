@@ -14,7 +14,7 @@ OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
     "sessions", "llm-api", "llm-api-actions",
     "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules", "jules",
-    "repositories", "github", "mcp", "acp", "chat", "hooks",
+    "repositories", "github", "mcp", "acp", "chat", "hooks", "cluster",
 )  # fmt: skip
 DOCUMENTS = ("README.md", *(f"docs/{name}.md" for name in OF_USE))
 TREES = {"team-mail": mail_cli.command(), "scheduler": scheduler_cli.command(), "team": team_cli.command()}
@@ -34,6 +34,7 @@ OWN_GUIDES |= {
     "publish": "github",
     "take": "github",
 }
+OWN_GUIDES |= {"cluster": "cluster", "log": "cluster"}
 OTHERS = (  # whose options are not ours
     r"\bgit [^`\n]*|^(make|pip|python -m) .*$"
     r"|`--(auto|allowedTools|ask|end|pull-request|say|no-stream|permission-mode|print-logs|trust|skip-trust)[^`]*`"

@@ -26,7 +26,7 @@ from .console import shims
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PLAIN = {"sh", "toml", "python", "json", "yaml", "markdown"}  # for the reader to use: no output
+PLAIN = {"sh", "toml", "python", "json", "yaml", "markdown", "sql", "conf"}  # for the reader to use: no output
 DRAWN = {"diagram", "files"}  # drawn by hand: no command prints them
 SAME = [  # what differs from run to run, and what stands for it
     (r"\x1b\[[0-9;]*m", ""),

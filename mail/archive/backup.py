@@ -23,7 +23,6 @@ from ..log.blobs import BlobMissing, FileBlobs
 from ..log.disk import Disk, open_file
 from ..log.event import START, ChainPosition, place
 from ..log.log import EventLog
-from ..log.reading import look
 from ..log.segments import file_sha256
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def backup(log: EventLog, blobs: FileBlobs, target: Path) -> Backup:
     write = _write_archive if target.name.endswith((".tar.gz", ".tgz")) else _write_folder
     left_out: list[str] = []
     with whole(target) as path:
-        snapshot, active = look(log.active, log.segments)
+        snapshot, active = log.look()
         with active or nullcontext():
             if not snapshot.head:
                 raise UsageError(f"{log.folder} has no mail yet: there is nothing to back up")
@@ -117,6 +116,10 @@ def restore(archive: Path, log: EventLog) -> int:
     then it stays, for `repair`.
     """
     folder = log.folder
+    if log.copy_of:
+        raise UsageError(
+            f"the log is on {log.copy_of}: restore without [log] url, then `team log migrate` to a new one"
+        )
     if os.path.lexists(folder) and not _is_empty(folder):
         raise UsageError(f"{folder} is not empty: a backup is restored only where no mail can be lost")
     if not archive.exists():
@@ -175,13 +178,13 @@ def _parts(
     if active is not None and snapshot.size:
         active.seek(0)
         yield _Part(_ACTIVE, active, snapshot.size)
-    for path in _blobs(blobs.folder):
+    for name in blobs.names():
         try:
-            data = blobs.read(path.name)
+            data = blobs.read(name)
         except BlobMissing:
-            left_out.append(path.name)
+            left_out.append(name)
         else:
-            yield _part(f"blobs/{path.parent.name}/{path.name}", data)
+            yield _part(f"blobs/{name[:2]}/{name}", data)
 
 
 def _part(name: str, data: bytes) -> _Part:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import TeamMailError
 from ..log.disk import open_file
 from ..log.event import Event, decode, place
-from ..log.reading import look
 
 if TYPE_CHECKING:
     import io
@@ -148,7 +147,7 @@ def lost(log: EventLog, known: Collection[Known]) -> list[Lost]:
         wanted[event.seq].add(event.hash)
     runs = {event.seq: event.run for event in known if event.run}
     seen, since = _Seen(), min(runs, default=None)
-    snapshot, active = look(log.active, log.segments)
+    snapshot, active = log.look()
     for segment in snapshot.sealed:
         inside = [seq for seq in wanted if segment.first <= seq <= segment.last]
         if inside or (since is not None and segment.last >= since):

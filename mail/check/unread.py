@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HASH = 44  # bytes of the end of a line, from `"hash":` on, with the newline
 _HEAD = b'{"v":1,"seq":'
 _DIGITS = 12  # of the numbers in the name of a sealed file
+_REMOTE = "remote"  # as REMOTE in mail/log/writer.py
 _OFTEN = 1 << 16  # bytes after which a cursor is moved although nothing has changed
 
 
@@ -33,12 +34,13 @@ class _Reopened(Exception):
     """A message that is not among the unread ones became unread again: the log has to be read from its beginning."""
 
 
-def unread(folder: str, persona: str, people: str = "") -> list[dict[str, Any]]:
+def unread(folder: str, persona: str, people: str = "", *, is_fresh: bool = False) -> list[dict[str, Any]]:
     """Return the listed objects of a persona's unread mail, newest first, in the log in `folder`.
 
-    `people` is kept in the cursor, see `Cursor`. Raises Uncertain.
+    Of a copy of a log on a server nothing is certain, unless it `is_fresh`: brought up to date. `people` is kept in the
+    cursor, see `Cursor`. Raises Uncertain.
     """
-    if os.path.exists(f"{folder}/damaged"):
+    if os.path.exists(f"{folder}/damaged") or (not is_fresh and os.path.exists(f"{folder}/{_REMOTE}")):
         raise Uncertain
     before = cursors.load(folder, persona)
     news = _News(folder, before)

@@ -13,6 +13,7 @@ from ..errors import NoTeam, UsageError
 from ..kinds import ExitCode
 from ..open import first_mail, open_mailbox, team_home
 from ..process import identity
+from ..team_file import read_log
 from . import caller, output
 from .quick import BUDGET
 
@@ -46,8 +47,10 @@ def _unread(persona: str | None) -> list[dict[str, Any]]:
     if not home.exists():
         return []
     own, mailbox = caller.own_mailbox(own)
+    if read_log(home):
+        mailbox.log.head()  # brings the copy up to date
     try:
-        return unread(str(home / "mail"), own, people_of(str(home), own))
+        return unread(str(home / "mail"), own, people_of(str(home), own), is_fresh=True)
     except Uncertain:
         return [message.listed() for message in mailbox.inbox(own, unread=True)]
 

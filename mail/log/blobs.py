@@ -74,6 +74,11 @@ class FileBlobs:
             raise BlobMissing(f"blob {sha256} has changed on disk; restore it from a backup")
         return data
 
+    def names(self) -> list[str]:
+        """Return the names of all blobs that are stored, in order."""
+        found = (path.name for path in self.folder.glob("??/*") if path.name.startswith(path.parent.name))
+        return sorted(name for name in found if re.fullmatch(_SHA256, name))
+
     def path(self, sha256: str) -> Path:
         """Return the file that holds a blob, if it exists. Raises BlobMissing if `sha256` is not a blob's name."""
         return self.folder / _checked(sha256)[:2] / sha256

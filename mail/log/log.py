@@ -6,6 +6,7 @@ loss; no line is ever edited. docs/log.md describes the steps of an append and w
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -154,10 +155,10 @@ class EventLog:
         Lines that do not verify are skipped and added to `damage`. A duplicated event is yielded once. Whoever reads on
         from where the last reading ended waits for the new lines alone.
         """
-        from .reading import events_in, look
+        from .reading import events_in
         from .snapshot import continues, seen_of_active
 
-        snapshot, file = look(self.active, self.segments)
+        snapshot, file = self.look()
         seen, self._read = self._read, snapshot
         goes_on = damage is None and seen is not None and after >= seen.head and continues(seen, snapshot)
         yield from events_in(snapshot, file, after, damage, seen_of_active(seen, snapshot) if goes_on else 0)
@@ -186,14 +187,36 @@ class EventLog:
         for _ in changes(self.folder, stop, self._clock):
             yield from cursor.news()
 
+    def look(self) -> tuple[Snapshot, io.BufferedReader | None]:
+        """Return the log's files as of now, and the active one, opened; None if there is none."""
+        from .reading import look
+
+        return look(self.active, self.segments)
+
+    @property
+    def lock(self) -> Lock:
+        """The lock of the folder: while a caller holds it, no process of this host appends."""
+        return self._lock
+
+    @property
+    def copy_of(self) -> str:
+        """What this log is a copy of: the address of a server; "" for a log that is in its folder alone."""
+        return ""
+
+    def lead(self) -> None:
+        """Check that this host may lead the team: a log in a folder is led from there.
+
+        Raises LedElsewhere for a log on a server that another host leads.
+        """
+
     def snapshot(self) -> Snapshot:
         """Return the log's files as of now, for a database that reads them itself.
 
         While the log is damaged, this is a copy of the lines that verify, so that the database sees no others.
         """
-        from .reading import look, verified_copy
+        from .reading import verified_copy
 
-        snapshot, file = look(self.active, self.segments)
+        snapshot, file = self.look()
         with file or nullcontext():
             if not self._writer.damaged.exists():
                 return snapshot
@@ -253,10 +276,9 @@ class EventLog:
         return Mending(events, tuple(gaps), tuple(copies), left_out, renamed)
 
     def _verify(self) -> Inspection:
-        from .reading import look
         from .verify import verify
 
-        snapshot, file = look(self.active, self.segments)
+        snapshot, file = self.look()
         with file or nullcontext():
             return verify(snapshot, file, self.segments.checksums())
 
@@ -284,7 +306,7 @@ class EventLog:
         if kind.startswith(_NETWORK):
             raise LogUnavailable(
                 f"{self.folder} is on a network file system ({kind}), where locks and flushes do not hold; "
-                "set TEAM_HOME to a local folder, or keep the log in PostgreSQL"
+                "set TEAM_HOME to a local folder, or keep the log on a server: [log] url"
             )
         self._prepared = True
 

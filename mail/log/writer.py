@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clock import Clock, rfc3339
-from ..errors import InDoubt, LogDamaged
+from ..errors import InDoubt, LogDamaged, LogUnavailable
 from ..kinds import LogKind
 from .disk import Disk, FileDescriptor, check_regular, open_file, read_file, write_all, write_file
 from .event import START, SYSTEM, ChainPosition, Draft, Unsealed, serialise
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _KIND_AND_RIGHT = 0o170000 | stat.S_IWUSR  # the bits of a mode that tell a file's kind and its owner's right to write
 _WRITABLE = stat.S_IFREG | stat.S_IWUSR
+REMOTE = "remote"  # the file that says: the log is on a server, and what is here is a copy, see mail/remote/place.py
 
 
 class _Own(threading.local):
@@ -53,6 +54,7 @@ class Writer:
         self.no_other_writer = False  # no other process has written since the last append
         self._path = str(self.active)
         self._damaged = str(self.damaged)
+        self._remote = str(folder / REMOTE)
         self._segments = segments
         self._lock = lock
         self._clock = clock
@@ -64,7 +66,7 @@ class Writer:
 
     def ready(self) -> FileDescriptor:
         """Open the active file at the position of the next event; recover it first if necessary."""
-        if os.access(self._damaged, os.F_OK):
+        if os.access(self._damaged, os.F_OK) or os.access(self._remote, os.F_OK):
             raise self._refusal()
         try:
             status = os.lstat(self._path)
@@ -168,8 +170,13 @@ class Writer:
             if not mode & stat.S_IWUSR:  # root could write, but a person has forbidden it
                 raise PermissionError(errno.EACCES, "the log's file is read-only")
 
-    def _refusal(self, damage: Damage | None = None) -> LogDamaged:
-        """Return the error that refuses an append: for damage just met, or for what the file `damaged` says."""
+    def _refusal(self, damage: Damage | None = None) -> LogDamaged | LogUnavailable:
+        """Return the error that refuses an append: for damage just met, or for what `remote` or `damaged` says."""
+        if damage is None and os.access(self._remote, os.F_OK):
+            return LogUnavailable(
+                f"{self.folder} is a copy of a log on a server, as its file {REMOTE!r} says; write its [log] url into "
+                "team.toml, or `team log migrate --to file`; nothing was written"
+            )
         try:
             why = str(damage or read_file(self.damaged).decode(errors="replace").strip())
         except OSError as error:

@@ -10,12 +10,18 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _BREAKS = re.compile(r"[\n\t]")
 
 
 def clean(text: str) -> str:
     r"""Escape characters that control a terminal or are invisible: `\x1b`, `\u202e`. Newlines and tabs stay."""
     return _UNSAFE.sub(_escaped, text)
+
+
+def storable(text: str) -> str:
+    """Escape what is no text to a log: NUL and lone surrogates."""
+    return _UNSTORABLE.sub(_escaped, text)
 
 
 def line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ MOST = 1 << 20  # characters of an output that comes in pieces
 EDITS = frozenset({"edit", "delete", "move"})
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash"})
 _COMMAND = ("command", "cmd", "commands")
-_WORDS = 3  # of a shell, a flag, and what it is to run
+_FLAGS = re.compile(r"-[a-z]+")  # of a shell: one with a `c` is followed by what it is to run
+_EDITOR = frozenset({"create", "insert", "str_replace", "undo_edit", "view"})  # what editors call `command`, too
+_FILE = frozenset({"file", "files", "filename", "target_file", "destination"})  # and what has "path" in its name
+_DEPTH = 4  # of an input in which files are looked for
 
 
 @dataclass
@@ -72,21 +76,28 @@ class Call:
 
     @property
     def command(self) -> str:
-        """The command of the shell that it is to run, empty if it names none."""
+        """The command that its input names, else its title if it is to run one, else an empty text."""
+        return self.given_command or (self.title if self.kind == "execute" else "")
+
+    @property
+    def given_command(self) -> str:
+        """The command of the shell that its input names, empty if it names none."""
         given = _table(self.input)
         value = next((given[key] for key in _COMMAND if given.get(key)), None)
-        if isinstance(value, list):
-            words = [str(word) for word in cast("list[Any]", value)]
-            if len(words) == _WORDS and words[0].rpartition("/")[2] in _SHELLS and words[1].startswith("-"):
-                return words[2]
-            return words[0] if len(words) == 1 else shlex.join(words)
-        return text(value) or (self.title if self.kind == "execute" else "")
+        if isinstance(value, str) and value in _EDITOR and self.kind != "execute":
+            return ""
+        words = [str(word) for word in cast("list[Any]", value)] if isinstance(value, list) else []
+        more = [str(word) for word in cast("list[Any]", given["args"])] if isinstance(given.get("args"), list) else []
+        if words and not more:
+            return _run_by_shell(words) or (words[0] if len(words) == 1 else shlex.join(words))
+        return shlex.join([*(words or [text(value)]), *more]) if value and more else text(value)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The files that it is to change, by all that names one."""
-        named = (text(value) for key, value in _table(self.input).items() if "path" in key.lower() or key == "file")
-        return tuple(dict.fromkeys([*self.changed, *self.files, *filter(None, named)]))
+        named = [*_named(self.input, _DEPTH)]
+        alone = (path for path in named if ", " not in path or not {*path.split(", ")} < {*named})  # no list of others
+        return tuple(dict.fromkeys([*self.changed, *self.files, *alone]))
 
     def _take_changes(self, parts: list[Mapping[str, Any]]) -> None:
         if changed := [path for part in parts if part.get("type") == "diff" and (path := text(part.get("path")))]:
@@ -102,6 +113,23 @@ class Call:
             self.output = whole
         else:
             self.output = self._text or whole
+
+
+def _run_by_shell(words: list[str]) -> str:
+    """Return what a shell is to run, as in `bash -lc TEXT`, empty if the words are no such thing."""
+    program, *flags, last = words
+    is_shell = program.rpartition("/")[2] in _SHELLS and all(map(_FLAGS.fullmatch, flags))
+    return last if is_shell and any("c" in flag for flag in flags) else ""
+
+
+def _named(value: Any, depth: int) -> Iterator[str]:
+    """Yield what an input names as files, at any depth."""
+    for key, each in _table(value).items() if depth else ():
+        items = cast("list[Any]", each) if isinstance(each, list) else [each]
+        if "path" in key.lower() or key.lower() in _FILE:
+            yield from filter(None, map(text, items))
+        for item in items:
+            yield from _named(item, depth - 1)
 
 
 def _texts(parts: list[Mapping[str, Any]]) -> Iterator[str]:

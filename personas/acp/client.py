@@ -16,7 +16,8 @@ from acp.schema import (
 from .judge import Judge
 from .told import Told
 
-_ALLOW, _REFUSE = ("allow_once", "allow_always"), ("reject_once", "reject_always")  # the first that there is
+_ALLOW, _REFUSE = ("allow_once",), ("reject_once", "reject_always")  # the first that there is
+_FOR_GOOD = "it asks to be allowed for good, and a run allows one call at a time"
 
 
 class Client:
@@ -37,7 +38,10 @@ class Client:
     ) -> RequestPermissionResponse:
         """Answer by the rules of the persona, and put on record what was refused."""
         call = self._told.call(tool_call.model_dump(mode="json", by_alias=True, exclude_none=True), asked=True)
-        if why := self._judge.why_not(call):
+        why = self._judge.why_not(call)
+        if not why and not any(option.kind in _ALLOW for option in options):
+            why = _FOR_GOOD
+        if why:
             self._told.refuse(call, why)
             return _answer(_REFUSE, options)
         self._told.allow(call)

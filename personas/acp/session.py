@@ -33,6 +33,8 @@ LOGIN = -32000  # the protocol's number for "authentication required"
 _SHOWN = 500  # characters of an error
 _MOST_DEPTH = 3  # of what stands beside an error
 _PASSED = ("PATH", "HOME", "LANG", "BASH_ENV", "GIT_CEILING_DIRECTORIES")  # to the server of mail tools
+# Codex begins without the tools of a server that is still starting, unless it is told to wait, in milliseconds.
+_WAIT: dict[str, Any] = {"mcpStartupAwaitTimeoutMs": 10_000}
 _MODEL = re.compile(r"[\w./:-]+")
 Answer = TypeVar("Answer")
 
@@ -80,7 +82,8 @@ class Session:
         wanted, old = self._orders.resume, None
         if wanted:
             old = await self._go_on(about, wanted)
-        state = old or await self._asked(self._agent.new_session(self._workspace, mcp_servers=self._servers), "begin")
+        begun = self._agent.new_session(self._workspace, mcp_servers=self._servers, **_WAIT)
+        state = old or await self._asked(begun, "begin")
         self.id = wanted if old else state.session_id
         await self._choose("mode", self._orders.mode, state)
         await self._choose("model", self._orders.model, state)

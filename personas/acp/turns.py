@@ -10,14 +10,14 @@ import asyncio
 import logging
 import signal
 import warnings
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ...mail.home import RUN_FOLDER
 from ...mail.render import line, listed
-from ..running.folder import RunFolder
+from ..running.folder import Arrivals
 from ..streams.printer import Printer
 from .child import Child
 from .client import Client
@@ -50,7 +50,6 @@ class Run:
 
     def __init__(self, orders: Orders, workspace: Path, printer: Printer) -> None:
         self._orders, self._workspace, self._printer = orders, workspace, printer
-        self._folder = RunFolder(workspace)
         self._figures = Figures(orders.counts, resumed=bool(orders.resume))
         self._told = Told(printer, self._figures, orders.error, muted=bool(orders.resume))
         self._stop = asyncio.Event()
@@ -86,17 +85,15 @@ class Run:
         for note in session.notes:
             self._printer.stand(note)
         self._figures.begin()
-        seen = {*self._folder.names("inbox")}
-        before = seen.copy()
+        arrivals = Arrivals(self._workspace)
         for _ in range(_MOST_TURNS + 1):
             self._told.begin_turn()
             response = await session.prompt(prompt)
             self._told.flush()
             if why := self._why_failed(response):
                 return why, True
-            self._take(seen - before)
-            before = seen.copy()
-            prompt = self._next(seen)
+            arrivals.take()
+            prompt = self._next(arrivals.new())
             if not prompt:
                 break
         return self._told.last, False
@@ -118,27 +115,14 @@ class Run:
             return last or "its model did not answer"
         return ""
 
-    def _next(self, seen: set[str]) -> str:
-        """Return what the agent is told next, nothing if there is nothing more."""
-        refused, came = [*dict.fromkeys(self._told.refusals)], [*self._came(seen)]
+    def _next(self, came: list[str]) -> str:
+        """Return what the agent is told next, of its refusals and what `came`; nothing if there is nothing more."""
+        refused = [*dict.fromkeys(self._told.refusals)]
         parts = [_REFUSED.format(reasons="\n".join(f"- {each}" for each in refused))] if refused else []
         if came:
             names = listed([f"`{line(name)}`" for name in came])
             parts.append(_CAME.format(folder=f"{RUN_FOLDER}/inbox", names=names))
         return "\n\n".join(parts)
-
-    def _came(self, seen: set[str]) -> list[str]:
-        new = [name for name in sorted(self._folder.names("inbox")) if name not in seen and name.endswith(".md")]
-        seen.update(new)
-        return new
-
-    def _take(self, names: Iterable[str]) -> None:
-        """Say of the mail that the last turn was about that it was taken into account: it ended well."""
-        for name in names:
-            number = name.removesuffix(".md")
-            if number.isdecimal():
-                with suppress(OSError):  # what the agent did to its inbox is its own loss
-                    self._folder.give("inbox", f"{number}.taken", b"")
 
     # -- its end from outside
 

@@ -24,6 +24,8 @@ _QUICK = 5.0  # seconds for a question
 _MOST_LISTED = 20
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d+)", re.MULTILINE)
 _SIZES = ("max_model_len", "context_length", "loaded_context_length", "context_window")  # of an entry of a list
+_MOVED = range(300, 400)  # no redirect is followed
+_TLS = re.compile(r"\bTLS\b|\bcertificate\b")
 _START = (
     "start it (`ollama serve`, `llama-server -m MODEL --jinja`, `vllm serve MODEL`, or the server of LM Studio), "
     "or correct base_url"
@@ -53,7 +55,7 @@ class ServerFacts:
         except ServiceError as error:
             if error.status in KEY:
                 raise ChatError(f"{error}; {self.about_key}", hopeless=True) from None
-            if not error.status or (error.status == MISSING and self._is_bare):
+            if not error.status or error.status in _MOVED or (error.status == MISSING and self._is_bare):
                 raise ChatError(self.explained(error)) from None
             return f"it lists no models: {error}"  # some gateways do not
         if why := self.wrong_model():
@@ -86,6 +88,10 @@ class ServerFacts:
         """Say of an error what to do where no server answers, or another one."""
         if isinstance(error, NotCalled) or (error.was_sent and not error.status):
             return str(error)
+        if not error.status and _TLS.search(str(error)):
+            return (
+                f"{error}; look at base_url ({self.orders.base_url}), and whether this machine trusts its certificate"
+            )
         if not error.status:
             what = _START if self._is_here else "look at base_url, and whether the server is up"
             return f"no server answers at {self.orders.base_url} ({error}); {what}"

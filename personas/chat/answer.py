@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -179,7 +179,7 @@ class AnswerBuilder:
 
     def answer(self) -> Answer:
         """Return the answer as far as it came."""
-        text, thought = _split("".join(self._text), "".join(self._thought))
+        text, thought = _split(_joined(self._text), _joined(self._thought))
         calls = tuple(
             Call(call.id or f"call_{number}", call.name, call.arguments.strip() or "{}", call.extra)
             for number, call in enumerate(self._calls, 1)
@@ -188,6 +188,11 @@ class AnswerBuilder:
         return Answer(
             text, thought, calls, self._finish, self._tokens, self._done or bool(self._finish), "".join(self._back)
         )
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Join pieces of a text; some servers cut a character in two, which JSON writes as halves of a pair."""
+    return "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _split(text: str, thought: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any, cast
 
 from .answer import Call
 from .catalogue import BLOCK, EDIT_LINES, NEW_FILE
@@ -53,7 +54,13 @@ _MIDDLE = re.compile(r"^={5,9}\s*$")
 _REPLACE = re.compile(r"^\s{0,3}>{5,9}\s*REPLACE\b.*$")
 _FENCE = re.compile(r"^\s{0,3}(?P<fence>`{3,}|~{3,})\s*(?P<kind>[\w+#.-]*)(?P<more>.*)$")
 _DRESS = re.compile(r"^(?:[#>*\-\s]|\d+\.\s)*(?:(?:file|path|filename)\s*:)?\s*|[*:\s]*$", re.IGNORECASE)
-_CALLED = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
+_CALLED = re.compile(  # as Qwen3-Coder does it, and Hermes; some servers leave out the end
+    r"<function=(?P<name>[\w.-]+)>(?P<values>.*?)(?:</function>|\Z)"
+    r"|<tool_call>\s*(?!<function=)(?P<json>[\[{].*?)\s*(?:</tool_call>|(?=<tool_call>)|\Z)",
+    re.DOTALL,
+)
+_VALUE = re.compile(r"<parameter=([\w.-]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_BARE = re.compile(r"\s*(?:```(?:json)?\s*)?(\{.*\})\s*(?:```)?\s*", re.DOTALL)  # a whole answer
 _HEAD = re.compile(r"^(to|subject|reply_to)\s*:\s*(.*)$", re.IGNORECASE)
 _LONGEST_PATH = 300
 _BEFORE = 3  # lines before a block among which its path may stand
@@ -61,20 +68,36 @@ _BEFORE = 3  # lines before a block among which its path may stand
 
 def blocks(text: str) -> list[Call]:
     """Return the calls that the blocks of an answer stand for, in their order."""
-    calls = [*_called(text)] or [*_read(text.splitlines())]
+    calls = [*_called(text)] or [*_read(text.replace("\r\n", "\n").split("\n"))]
     return [call._replace(id=f"block_{number}") for number, call in enumerate(calls, 1)]
 
 
 def _called(text: str) -> Iterator[Call]:
     """Yield calls that a model wrote as text, since its server does not know how it marks them."""
+    if match := _BARE.fullmatch(text):
+        call = _of_json(match[1])
+        yield from [call] if call else []
+        return
     for match in _CALLED.finditer(text):
-        try:
-            value = json.loads(match[1], strict=False)
-        except (ValueError, RecursionError):
-            continue
-        name, arguments = value.get("name"), value.get("arguments", value.get("parameters", {}))
-        if isinstance(name, str):
-            yield Call("", name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+        if match["name"]:
+            values = {each[1]: each[2] for each in _VALUE.finditer(match["values"])}
+            yield Call("", match["name"], json.dumps(values))
+        else:
+            wrong = "what stands in <tool_call> is no JSON object with name and arguments; send it again"
+            yield _of_json(match["json"]) or _unfit(wrong)
+
+
+def _of_json(text: str) -> Call | None:
+    """Return the call that an object of JSON with a name and arguments is."""
+    try:
+        value: Any = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    table = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    name, arguments = table.get("name"), table.get("arguments", table.get("parameters"))
+    if not isinstance(name, str) or not isinstance(arguments, dict | str):
+        return None
+    return Call("", name, arguments if isinstance(arguments, str) else json.dumps(arguments))
 
 
 def _read(rows: list[str]) -> Iterator[Call]:

@@ -24,7 +24,7 @@ from .place import Refused
 LIMIT = 120.0  # seconds of a command
 LONGEST = 600.0  # that it may be given
 MOST = 20_000  # bytes of output that a model sees, half of them from its end
-_FLOOD = 64 << 20  # bytes of output after which a command is ended
+FLOOD = 64 << 20  # bytes of output after which a command is ended
 _PIECE = 1 << 16
 _SIGNS = frozenset({"&&", "||", ";", "|", "&", ">", ">>", "<", "<<", "2>&1"})
 
@@ -79,14 +79,17 @@ class Commands:
         return words
 
 
-def bounded(words: Sequence[str], cwd: Path, env: Mapping[str, str], limit: float) -> Ended:
-    """Run a command for at most `limit` seconds; with it, all that is in its process group ends. Raises OSError."""
+def bounded(words: Sequence[str], cwd: Path, env: Mapping[str, str], limit: float, keep: int = 1 << 16) -> Ended:
+    """Run a command for at most `limit` seconds; with it, all that is in its process group ends. Raises OSError.
+
+    Of its output, the first and the last `keep` bytes are returned.
+    """
     with subprocess.Popen(  # noqa: S603
         words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            output, why = _read(process, time.monotonic() + limit, limit)
+            output, why = _read(process, time.monotonic() + limit, limit, keep)
             code = None if why else process.wait()
         finally:
             with suppress(ProcessLookupError, PermissionError):
@@ -94,29 +97,30 @@ def bounded(words: Sequence[str], cwd: Path, env: Mapping[str, str], limit: floa
         return Ended(process.wait() if code is None else code, output, why)
 
 
-def _read(process: subprocess.Popen[bytes], due: float, limit: float) -> tuple[bytes, str]:
+def _read(process: subprocess.Popen[bytes], due: float, limit: float, keep: int) -> tuple[bytes, str]:
     """Read what a command prints until it ends; return it, and why it is to be ended now, if it is."""
     assert process.stdout  # noqa: S101 - it was asked for
-    head, tail, total = b"", b"", 0
+    head, tail, total = bytearray(), b"", 0
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while (left := due - time.monotonic()) > 0:
             if not selector.select(min(left, 0.2)):
                 if process.poll() is not None:  # what it left behind holds the pipe
-                    return head + tail, ""
+                    return bytes(head) + tail, ""
                 continue
             piece = os.read(process.stdout.fileno(), _PIECE)
             if not piece:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(max(0.0, due - time.monotonic()))
-                    return head + tail, ""
+                    return bytes(head) + tail, ""
                 break
             total += len(piece)
-            room = max(0, _PIECE - len(head))
-            head, tail = head + piece[:room], (tail + piece[room:])[-_PIECE:]
-            if total > _FLOOD:
-                return head + tail, f"ended, as it printed over {_FLOOD >> 20} MiB"
-    return head + tail, f"ended, as it took longer than {span(limit)}"
+            room = max(0, keep - len(head))
+            head += piece[:room]
+            tail = (tail + piece[room:])[-keep:]
+            if total > FLOOD:
+                return bytes(head) + tail, f"ended, as it printed over {FLOOD >> 20} MiB"
+    return bytes(head) + tail, f"ended, as it took longer than {span(limit)}"
 
 
 def shortened(output: bytes, most: int) -> str:

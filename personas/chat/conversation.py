@@ -43,6 +43,9 @@ You work in a folder, the workspace; nobody reads along or answers meanwhile. Wh
 
 """
 _CUT = "Your answer was cut off at a limit of tokens, and nothing of it was done. Go on in smaller steps."
+_IDLE = """\
+So far you have called nothing, so nothing is read, changed or sent. If there is nothing to do, say why in a sentence;
+else go on, and call what you need."""
 _EMPTY = "You said nothing and called nothing. Go on, or say in a sentence what you did."
 
 
@@ -94,7 +97,7 @@ class Conversation:
     def hold(self) -> str:
         """Hold it; return the last answer. Raises ChatError and RateLimited."""
         self._begin()
-        answer, cuts, silences = self._asked(), 0, 0
+        answer, cuts, silences, idle = self._asked(), 0, 0, False
         self._look_again()
         for turn in range(self.orders.turns):
             answer = self._asked() if turn else answer
@@ -104,10 +107,18 @@ class Conversation:
                 continue
             calls = self._called(answer)
             if not calls:
-                if answer.text.strip() or silences >= _SILENCES:
-                    return answer.text.strip()
-                silences += 1
-                self.memory.turns.append(Turn(_said(answer.text or "…"), [_user(_EMPTY)]))
+                text = answer.text.strip()
+                if notices := self._notices():
+                    self.memory.turns.append(Turn(_said(answer.text or "…"), notices))
+                    continue
+                if self._made and (text or silences >= _SILENCES):
+                    return text
+                if text and idle:
+                    return text
+                if silences >= _SILENCES:
+                    raise ChatError(f"the model said nothing and called nothing, {_SILENCES + 1} times in a row")
+                idle, silences = idle or bool(text), silences + (not text)
+                self.memory.turns.append(Turn(_said(answer.text or "…"), [_user(_IDLE if text else _EMPTY)]))
                 continue
             cuts = silences = 0
             self._carry_out(answer, calls)
@@ -206,7 +217,7 @@ class Conversation:
     def _carry_out(self, answer: Answer, calls: Sequence[Call]) -> None:
         done = [self._done(call) for call in calls]
         self._thinks = self._thinks or bool(answer.back)  # then each call is to have it, if only empty
-        notices = [_user(f"[This came meanwhile.]\n{text}") for text in self.news()]
+        notices = self._notices()
         if answer.calls and not self.in_blocks:
             results = [
                 {"role": "tool", "tool_call_id": call.id, "content": each.text}
@@ -221,6 +232,9 @@ class Conversation:
             rows.append("Go on, or say in a sentence what you did, without any block: that ends your work.")
             self.memory.turns.append(Turn(_said(answer.text), [_user("\n\n".join(rows)), *notices]))
         self._watch(calls, done)
+
+    def _notices(self) -> list[Message]:
+        return [_user(f"[This came meanwhile.]\n{text}") for text in self.news()]
 
     def _done(self, call: Call) -> Done:
         """Carry out a call, and print it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import SequenceMatcher
 
 from ...mail.text.escape import line
@@ -21,14 +22,25 @@ def changed(text: str, old: str, new: str, path: str, count: int = 1) -> str:
     """
     if not old:
         raise Refused("old is empty; name the text to be replaced, or write the whole file")
+    old, new = (each.replace("\r\n", "\n") for each in (old, new))
     if old == new:
         raise Refused("old and new are the same, so that nothing would change")
-    if "\r\n" in text and "\r\n" not in old:
-        old, new = (each.replace("\n", "\r\n") for each in (old, new))
-    if old.endswith("\n") and not text.endswith("\n") and text.endswith(old[:-1]) and old not in text:
-        old, new = old[:-1], new.removesuffix("\n")  # of the last line, which has no end
-    _check(text.count(old), count, text, old, path)
-    return text.replace(old, new)
+    wanted = _pattern(old)
+    if old.endswith("\n") and not text.endswith("\n") and not re.search(wanted, text):
+        wanted, new = rf"{_pattern(old[:-1])}\Z", new.removesuffix("\n")  # of the last line, which has no end
+    _check(len(re.findall(wanted, text)), count, text, old, path)
+    with_returns = new.replace("\n", "\r\n")
+    by_default = with_returns if "\r\n" in text else new
+
+    def put(found: re.Match[str]) -> str:
+        return with_returns if "\r\n" in found[0] else new if "\n" in found[0] else by_default
+
+    return re.sub(wanted, put, text)
+
+
+def _pattern(text: str) -> str:
+    """Return the expression of a text whose lines may have ends of either kind."""
+    return "\r?\n".join(map(re.escape, text.split("\n")))
 
 
 def changed_lines(text: str, old: str, new: str, path: str) -> str:
@@ -55,9 +67,9 @@ def _check(there: int, count: int, text: str, old: str, path: str) -> None:
 
 def _nearest(text: str, old: str) -> str:
     """Say which part of a text is most like another one."""
-    rows, wanted = text.splitlines(), old.splitlines()
+    rows, wanted = ([row.rstrip("\r") for row in each.removesuffix("\n").split("\n")] for each in (text, old))
     size = len(wanted)
-    if not rows or len(rows) * size > _MOST_COMPARED:
+    if not text or len(rows) * size > _MOST_COMPARED:
         return "; read it again, and copy the text exactly"
     bare = [row.strip() for row in wanted]
     scores = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from binascii import a2b_base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +41,3 @@ class Letters:
         if answer["exit"]:
             raise Refused(text)
         return text or "done"
-
-
-def addresses(to: str | Sequence[str]) -> str:
-    """Return recipients as `team-mail send --to` takes them."""
-    return to if isinstance(to, str) else ",".join(to)

@@ -11,13 +11,14 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ...mail.home import RUN_FOLDER
 from ..errors import ServiceError
 from ..hidden import shut
-from ..running.folder import RunFolder
+from ..running.folder import Arrivals, RunFolder
 from ..running.rules import Rules
 from ..streams.printer import Printer
 from ..web.api import RateLimited
@@ -32,27 +33,13 @@ from .tools import Toolbox
 _NOTICE = 16_000  # bytes of a notice
 
 
-@dataclass
-class Inbox:
-    """What appears in the inbox of a run while it goes on."""
-
-    workspace: Path
-    _known: set[str] = field(default_factory=set[str])
-
-    def __post_init__(self) -> None:
-        self._folder = RunFolder(self.workspace)
-        self._known = {*self._folder.names("inbox")}
-
-    def news(self) -> list[str]:
-        """Return the texts of what is new, each with the name of its file."""
-        texts: list[str] = []
-        for name in self._folder.names("inbox"):
-            if name not in self._known and not name.startswith("."):
-                self._known.add(name)
-                with suppress(OSError, ValueError):
-                    data = self._folder.read("inbox", name, _NOTICE)
-                    texts.append(f"{RUN_FOLDER}/inbox/{name}:\n{data.decode(errors='replace')}")
-        return texts
+def _news(arrivals: Arrivals) -> list[str]:
+    """Return the texts of what has come, each with the name of its file."""
+    texts: list[str] = []
+    for name in arrivals.new():
+        with suppress(OSError, ValueError):
+            texts.append(f"{RUN_FOLDER}/inbox/{name}:\n{arrivals.read(name, _NOTICE)}")
+    return texts
 
 
 def _read_words(words: Sequence[str]) -> argparse.Namespace:
@@ -89,16 +76,18 @@ def main() -> int:
     server = ChatServer(orders, key, given.timeout or ChatServer.limit, printer.stand)
     place = Place(workspace, rules.why_not_write)
     commands = Commands(workspace, orders.commands, rules) if orders.commands else None
+    arrivals = Arrivals(workspace)
     try:
         prompt = given.prompt.read_text(errors="replace")
         toolbox = Toolbox(place, Letters(workspace), commands)
-        text = Conversation(server, toolbox, printer, prompt, Inbox(workspace).news).hold()
+        text = Conversation(server, toolbox, printer, prompt, partial(_news, arrivals)).hold()
     except ChatError as error:
         return _end(printer, workspace, str(error), hopeless=error.hopeless)
     except RateLimited as error:
         return _end(printer, workspace, f"rate limit reached: {error}")
     except (ServiceError, OSError) as error:
         return _end(printer, workspace, str(error))
+    arrivals.take()
     printer.end(text)
     return 0
 

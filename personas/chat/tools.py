@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 from ...mail.home import RUN_FOLDER
@@ -17,7 +18,7 @@ from ...mail.text.units import and_more, counted
 from ..git import Git
 from .answer import Call
 from .catalogue import BLOCK, EDIT_LINES, MOST_LINES, NEW_FILE, OF_BLOCKS, TOOLS, Parameter, Tool, run_tool
-from .commands import LIMIT, Commands, bounded, shortened
+from .commands import FLOOD, LIMIT, Commands, bounded, shortened
 from .edits import changed, changed_lines
 from .letters import Letters
 from .place import Place, Refused
@@ -28,6 +29,8 @@ _LONGEST_LINE = 500  # of what was found
 _SEARCH = 20.0  # seconds
 _SETTINGS = ("-c", "core.fsmonitor=false", "--literal-pathspecs")
 _NOTHING = 1  # the exit code of a search without a result
+_HALF = re.compile("[\ud800-\udfff]")  # of a pair of surrogates: text that no file, path or command can hold
+_LARGEST = 10**9  # of the numbers in arguments
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "array": (str, list)}
 _OWN = RUN_FOLDER.split("/", 1)[0]
 
@@ -69,15 +72,22 @@ class Toolbox:
             return Done(str(refused), failed=True, denied=refused.denied)
 
     def list_files(self, path: str = "") -> str:
-        """Return the paths of the files below a folder, one a line. Raises Refused."""
+        """Return the paths of the files below a folder, one a line. Raises Refused.
+
+        Of very many, it returns the folder's own entries, with the number of files in each folder.
+        """
         steps = self._place.steps(path, top=True)
         names = self._known("/".join(steps)) if self._has_git and steps[:1] != [_OWN] else [*self._place.walk(path)]
-        shown = [line(name) for name in names[:_MOST_LISTED]]
-        more = [f"[{and_more(len(names) - len(shown))}; name a folder]"] if len(names) > len(shown) else []
-        return "\n".join([*shown, *more]) or "[no files]"
+        if len(names) <= _MOST_LISTED:
+            return "\n".join(map(line, names)) or "[no files]"
+        rows = _overview(names, len("/".join([*steps, ""])))
+        more = [f"[{and_more(len(rows) - _MOST_LISTED)}]"] if len(rows) > _MOST_LISTED else []
+        told = f"[{len(names):,} files are too many to be listed; name a folder]"
+        return "\n".join([*rows[:_MOST_LISTED], *more, told])
 
     def _read_file(self, path: str, start: int = 1, lines: int = MOST_LINES) -> str:
-        rows = self._place.read(path).split("\n")
+        text = self._place.read(path)
+        rows = text.split("\n")
         ended = rows[-1] == ""
         rows = rows[:-1] if ended else rows
         first, size, taken = max(start, 1) - 1, 0, list[str]()
@@ -85,8 +95,11 @@ class Toolbox:
             size += len(row) + 8
             if taken and size > _MOST_LETTERS:
                 break
-            taken.append(f"{number:>6}\t{row[:_MOST_LETTERS]}")
-        notes = [] if ended else ["[its last line has no end]"]
+            left = len(row) - _MOST_LETTERS
+            more = f" [line {number} goes on: {counted(left, 'more character')} left out]" if left > 0 else ""
+            taken.append(f"{number:>6}\t{row[:_MOST_LETTERS].removesuffix(chr(13))}{more}")
+        notes = ["[its lines end with CR LF, which edits keep]"] if "\r\n" in text else []
+        notes += [] if ended else ["[its last line has no end]"]
         if (left := len(rows) - first - len(taken)) > 0:
             notes = [f"[{counted(left, 'more line')}; read on with start = {first + len(taken) + 1}]"]
         return "\n".join([*taken, *notes]) if taken else f"[the file has {counted(len(rows), 'line')}]"
@@ -118,9 +131,9 @@ class Toolbox:
         steps = self._place.steps(path, top=True)
         where = "--untracked" if self._has_git and steps[:1] != [_OWN] else "--no-index"
         output = self._git("grep", "-nIE", "--no-color", where, "-e", pattern, "--", "/".join(steps) or ".")
-        rows = output.decode(errors="replace").splitlines()
+        rows = output.decode(errors="replace").split("\n")[:-1]
         rows = [row for row in rows if steps[:1] == [_OWN] or not row.startswith(f"{_OWN}/")]
-        shown = [row[:_LONGEST_LINE] for row in rows[:_MOST_FOUND]]
+        shown = [_cut(row.rstrip("\r")) for row in rows[:_MOST_FOUND]]
         more = [f"[{and_more(len(rows) - len(shown), 'line')}; search for less]"] if len(rows) > len(shown) else []
         return shortened("\n".join([*shown, *more]).encode(), _MOST_LETTERS) or "[nothing fits]"
 
@@ -152,10 +165,20 @@ class Toolbox:
         if "\0" in "".join(words):
             raise Refused("no expression and no path has a NUL")
         argv, env = Git(self._place.workspace / ".git").command(*_SETTINGS, *words)
-        ended = bounded(argv, self._place.workspace, env, _SEARCH)
+        ended = bounded(argv, self._place.workspace, env, _SEARCH, keep=FLOOD)
         if ended.why or ended.exit not in {0, _NOTHING}:
             raise Refused(line(ended.why or ended.output.decode(errors="replace").strip())[:_LONGEST_LINE])
         return ended.output
+
+
+def _cut(row: str) -> str:
+    return row if len(row) <= _LONGEST_LINE else f"{row[:_LONGEST_LINE]}…"
+
+
+def _overview(names: Sequence[str], start: int) -> list[str]:
+    """Return the first steps of paths from a position on, each once, and of a folder how many files are below it."""
+    below = Counter(name[: name.find("/", start) + 1] or name for name in names)
+    return [f"{line(name)} [{counted(below[name], 'file')}]" if name.endswith("/") else line(name) for name in below]
 
 
 def _unfit(why: str) -> str:
@@ -187,8 +210,9 @@ def _typed(tool: Tool, parameter: Parameter, value: Any) -> Any:
         if isinstance(value, float) and value.is_integer():
             return int(value)
     fits = isinstance(value, _TYPES[parameter.type]) and not isinstance(value, bool)
-    if not fits or not all(
-        isinstance(each, str) for each in (cast("list[Any]", value) if isinstance(value, list) else [])
-    ):
+    parts = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if not fits or (parameter.type != "integer" and not all(isinstance(each, str) for each in parts)):
         raise Refused(f"{parameter.name} of {tool.name} must be of the type {parameter.type}")
-    return cast("Any", value)
+    if half := next((each for part in parts for each in _HALF.findall(str(part))), ""):
+        raise Refused(f"{parameter.name} of {tool.name} has {half!a}, which is half a character; send whole ones")
+    return max(-_LARGEST, min(value, _LARGEST)) if isinstance(value, int) else cast("Any", value)

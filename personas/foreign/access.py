@@ -88,7 +88,7 @@ def access(sheet: Sheet) -> Access:
 def listed(value: Any) -> list[str]:
     """Return the names of a list, or of a text with commas between; commas within parentheses belong to a name."""
     if isinstance(value, dict):
-        return [str(key) for key in cast("dict[str, Any]", value)]
+        return [str(key) for key in cast("dict[str, Any]", value) if _on(cast("dict[str, Any]", value), str(key))]
     if isinstance(value, list):
         return [str(item).strip() for item in cast("list[Any]", value) if str(item).strip()]
     text = "" if value is None else str(value).strip().removeprefix("[").removesuffix("]")
@@ -211,6 +211,9 @@ def _permissions(sheet: Sheet, found: Access) -> None:
         if "bash" in off:
             found.commands = ()
             found.notes.append(sheet.note("tools", "bash is off, commands: none but team-mail", lost=False))
+        if len(half := sorted({"write", "edit"} & off)) == 1:
+            why = f"{half[0]} is off, which leaves another tool that writes files, so nothing comes of it"
+            found.notes.append(sheet.note("tools", why))
         rest = [name for name in switches if name not in {"write", "edit", "bash", "patch", "*"}]
         if rest:
             found.notes.append(sheet.note("tools", f"{', '.join(rest[:4])}: set it in the agent's own settings"))
@@ -234,7 +237,7 @@ def _on(switches: Mapping[str, Any], name: str) -> bool:
 def _rules(sheet: Sheet, rules: Mapping[str, Any], found: Access) -> None:
     whole = rules.get("*")
     for kind in ("edit", "bash"):
-        rule = rules.get(kind, whole)
+        rule = rules.get(kind, rules.get("write", whole) if kind == "edit" else whole)
         if rule is None:
             continue
         globs, notes = _globs(sheet, kind, rule)
@@ -243,6 +246,10 @@ def _rules(sheet: Sheet, rules: Mapping[str, Any], found: Access) -> None:
             continue
         if kind == "edit":
             usable = tuple(glob for glob in globs if is_from_top(glob))
+            if usable != globs:
+                lost = [glob for glob in globs if glob not in usable]
+                why = f"edit: {', '.join(lost[:3])} is no path from the top of the repository, and not allowed here"
+                found.notes.append(sheet.note("permission", why))
             found.paths = usable if found.paths is None else found.paths
             said = f"paths = [{', '.join(usable)}]"
         else:
@@ -258,22 +265,29 @@ def _globs(sheet: Sheet, kind: str, rule: Any) -> tuple[Globs, list[Note]]:
     """Return what a rule allows, None if it allows everything."""
     if not isinstance(rule, dict):
         return (None if str(rule) == "allow" else ()), []
-    rules = {str(key): str(value) for key, value in cast("dict[str, Any]", rule).items()}
-    whole = next((action for key, action in rules.items() if key in _CATCH_ALL), "allow")
-    allowed = [key for key, action in rules.items() if action == "allow" and key not in _CATCH_ALL]
-    denied = [key for key, action in rules.items() if action != "allow" and key not in _CATCH_ALL]
+    rules = [(str(key), str(value)) for key, value in cast("dict[str, Any]", rule).items()]
+    last = max((at for at, (key, _) in enumerate(rules) if key in _CATCH_ALL), default=-1)  # the last that fits counts
+    whole, before, rules = rules[last][1] if last >= 0 else "allow", rules[: max(last, 0)], rules[last + 1 :]
+    allowed = [key for key, action in rules if action == "allow"]
+    denied = [key for key, action in rules if action != "allow"]
     if whole == "allow":
         why = f"{kind}: all but {', '.join(denied[:3])} is allowed there; here only what is allowed can be said"
         return None, [sheet.note("permission", why)] if denied else []
     kept = tuple(key for key in allowed if not any(_within(other, key) for other in denied))
-    lost = [key for key in allowed if key not in kept]
-    why = f"{kind}: {', '.join(lost[:3])} is not allowed here, because some of it is denied there"
-    return kept, [sheet.note("permission", why)] if lost else []
+    notes: list[Note] = []
+    if lost := [key for key in allowed if key not in kept]:
+        why = f"{kind}: {', '.join(lost[:3])} is not allowed here, because some of it is denied there"
+        notes.append(sheet.note("permission", why))
+    if early := [key for key, action in before if action == "allow" and key not in kept]:
+        why = f"{kind}: {', '.join(early[:3])} stands before the rule for all, which counts, as the last that fits does"
+        notes.append(sheet.note("permission", why))
+    return kept, notes
 
 
 def _within(denied: str, allowed: str) -> bool:
-    """Tell whether a pattern may deny some of what another one allows."""
-    return denied.startswith(allowed.rstrip("*").rstrip()) or allowed.startswith(denied.rstrip("*").rstrip())
+    """Tell whether a pattern may deny some of what another one allows: as far as no sign stands for others."""
+    one, other = (re.split(r"[*?\[]", pattern, maxsplit=1)[0].rstrip() for pattern in (denied, allowed))
+    return one.startswith(other) or other.startswith(one)
 
 
 def spelled_access(form: Format, paths: Globs, commands: Globs) -> tuple[dict[str, Any], list[str]]:

@@ -122,6 +122,8 @@ def own_keys(persona: Persona) -> dict[str, Any]:
 def _means_it(persona: Persona, form: Format, group: str, keys: Mapping[str, Any]) -> bool:
     """Tell whether keys of a tool still say what the persona is."""
     prompt = composed(keys) if group == PROMPT else "a prompt"
+    if group == DESCRIPTION and GROUPS[form][NAME]:  # a description that is the name alone is none
+        keys = {"name": persona.name, **keys}
     try:
         again = persona_of(Sheet(form, persona.id, keys, prompt)).persona
     except Fault:

@@ -80,7 +80,10 @@ def persona_of(sheet: Sheet, agents: Mapping[str, str] | None = None, *, schedul
         raise Fault(_place(sheet, fault), str(fault)) from None
     allowed = access.access(sheet)
     notes = [*sheet.notes, *allowed.notes]
+    name = (" ".join(sheet.text("name").split()) or base.name) if sheet.text("name") != sheet.id else base.name
     description, cut = short(sheet.text("description"))
+    if isinstance(sheet.keys.get("description"), dict | list):
+        notes.append(sheet.note("description", "is no text; write one line that says what it does"))
     if cut:
         notes.append(sheet.note("description", "is shortened: every persona reads it in its prompt", lost=False))
     model, why = _model(sheet)
@@ -92,8 +95,9 @@ def persona_of(sheet: Sheet, agents: Mapping[str, str] | None = None, *, schedul
     by_default = scheduled or sheet.format in SCHEDULED
     persona = replace(
         base,
-        name=(" ".join(sheet.text("name").split()) or base.name) if sheet.text("name") != sheet.id else base.name,
-        description=description or ("" if sheet.format != Format.CREWAI else short(sheet.text("goal"))[0]),
+        name=name,
+        description=("" if description in {name, short(name)[0]} else description)
+        or ("" if sheet.format != Format.CREWAI else short(sheet.text("goal"))[0]),
         role=" ".join(sheet.text("role").split()) if sheet.format == Format.CREWAI else base.role,
         agent=base.agent or agent,
         model=base.model or model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...mail.team_file import id_of
+from ...mail.team_file import foreign_id
 from ..frontmatter import Fault
 from .codex import read_codex
 from .crew import read_crew
@@ -21,7 +21,7 @@ def read_sheets(text: str, path: Path, *, form: Format | None = None, id: str | 
     file's name.
     """
     form = form or form_of_name(path)
-    name = id or (path.absolute().parent.name if form == Format.EGREGORA else id_of(path.name))
+    name = id or (path.absolute().parent.name if form == Format.EGREGORA else foreign_id(path.name))
     if form == Format.CREWAI or path.suffix in {".yaml", ".yml"}:
         return read_crew(text, path)
     if form == Format.CODEX or path.suffix == ".toml":

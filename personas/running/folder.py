@@ -22,7 +22,9 @@ from ..errors import WorkspaceStuck
 from ..keeping.inotify import Inotify
 from ..keeping.waiting import ERROR, listed, open_below, state, waiting
 
-FOLDERS = ("inbox", "outbox", "sent", "requests", "answers", "attachments")
+INBOX = "inbox"
+TAKEN = ".taken"  # behind the number of a message that a run has taken into account
+FOLDERS = (INBOX, "outbox", "sent", "requests", "answers", "attachments")
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
 STEPS: list[str] = [*Path(RUN_FOLDER).parts]
 CONFLICT = "conflict"  # the versions of files in conflict with an earlier patch of the run's persona
@@ -177,6 +179,35 @@ class RunFolder:
     def _opened(self, *steps: str) -> AbstractContextManager[int]:
         """Open `.team/run` or a folder in it. Raises OSError."""
         return _below(self._workspace, [*_parts(RUN_FOLDER), *(step for step in steps if step)])
+
+
+class Arrivals:
+    """What comes into the inbox of a run while it goes on, for a program of ours that plays the run."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._folder = RunFolder(workspace)
+        self._seen = {*self._folder.names(INBOX)}
+        self._new: list[str] = []
+
+    def new(self) -> list[str]:
+        """Return the names of the files that have come since the last call, sorted."""
+        new = sorted(name for name in self._folder.names(INBOX) if name.endswith(".md") and name not in self._seen)
+        self._seen.update(new)
+        self._new += new
+        return new
+
+    def read(self, name: str, most: int) -> str:
+        """Return the text of one of them, which may have at most `most` bytes. Raises OSError, and ValueError."""
+        return self._folder.read(INBOX, name, most).decode(errors="replace")
+
+    def take(self) -> None:
+        """Say of the mail among all that were returned that it was taken into account."""
+        taken, self._new = self._new, []
+        for name in taken:
+            number = name.removesuffix(".md")
+            if number.isdecimal():
+                with suppress(OSError):  # what the agent did to its inbox is its own loss
+                    self._folder.give(INBOX, f"{number}{TAKEN}", b"")
 
 
 @contextmanager

@@ -70,7 +70,8 @@ class Rules:
 
     def _allows(self, words: list[str]) -> bool:
         text = " ".join(words)
-        return words[0].rpartition("/")[2] == _MAIL or any(
+        is_mail = words[0].rpartition("/")[2] == _MAIL and "=" not in words[0]  # that were a variable, and no program
+        return is_mail or any(
             fnmatchcase(text, glob) or (glob.endswith(" *") and fnmatchcase(text, glob[:-2]))
             for glob in self.commands or ()
         )

@@ -13,9 +13,12 @@ from typing import NamedTuple
 _CODE = re.compile(r"(?ms)^[ \t]*(```|~~~).*?(^[ \t]*\1[^\n]*$|\Z)")
 _ASIDE = re.compile(r"(?m)^[ \t]*[>|].*$")  # quotes and tables
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\(?(?:\d{1,2}|[A-Za-z])[.)])[ \t]+")
-_MARKUP = re.compile(r"[*_`~#]+|!?\[([^\]]*)\]\([^)]*\)")
-_TAIL = re.compile(r"[^\w?\uff1f\u061f.!\u2026]+$")
-_SENTENCE = re.compile(r"(?<=[.!?\uff1f\u061f\u2026])[^\w\s]*\s+")
+# Agents print anything, so each of these looks at a character once, however many of a kind stand in a row.
+_MARKUP = re.compile(r"[*_`~#]+|!?\[([^\[\]]*)\]\([^\[)]*\)")
+_LAST = re.compile(r"[\w?\uff1f\u061f.!\u2026]")  # of a sentence
+_GAP = re.compile(r"(?<![^\w\s])[^\w\s]+\s+")  # behind a word: between sentences, if there is an end in it
+_END = re.compile(r"[.!?\uff1f\u061f\u2026]")
+_MOST = 100_000  # characters, from the end, in which a question is looked for
 _MARKS = ("?", "\uff1f", "\u061f")
 _GOODBYE = re.compile(
     r"""(?ix)
@@ -44,22 +47,24 @@ _CHOICE = re.compile(r"(?i)\b(or|versus|vs)\b(?!\s+(not|anything|something|shoul
 
 
 class Asked(NamedTuple):
-    """What a message asks: its last paragraph, and whether that is no more than an offer."""
+    """What a message asks: its last paragraph, the question in it, and whether that is no more than an offer."""
 
     text: str
+    question: str
     is_offer: bool = False
 
 
 def asked_in(message: str) -> Asked | None:
     """Return what the last message of an agent asks; None if it asks nothing."""
-    paragraph = _last_paragraph(_ASIDE.sub("", _CODE.sub("", message)))
+    text = "\n".join(message.splitlines())
+    paragraph = _last_paragraph(_ASIDE.sub("", _CODE.sub("", text)[-_MOST:]))
     sentences = _sentences(paragraph)
     while sentences and _GOODBYE.fullmatch(sentences[-1]):
         sentences.pop()
     if not sentences or not sentences[-1].endswith(_MARKS):
         return None
     last = sentences[-1]
-    return Asked(paragraph, bool(_OFFER.fullmatch(last)) and not _CHOICE.search(last))
+    return Asked(paragraph, last, bool(_OFFER.fullmatch(last)) and not _CHOICE.search(last))
 
 
 def _last_paragraph(text: str) -> str:
@@ -91,11 +96,21 @@ def _lead(rows: list[str]) -> str:
 def _sentences(paragraph: str) -> list[str]:
     """Split a paragraph into sentences without markup; choices below a question are left out."""
     rows = paragraph.split("\n")
-    flat = _lead(rows) or _flat(paragraph)
-    return [each for each in (_TAIL.sub("", part).strip() for part in _SENTENCE.split(flat)) if each]
+    flat, begin, parts = _lead(rows) or _flat(paragraph), 0, list[str]()
+    for gap in _GAP.finditer(flat):
+        if end := _END.search(flat, gap.start(), gap.end()):
+            parts.append(flat[begin : end.end()])
+            begin = gap.end()
+    return [each for each in (_bare(part).strip() for part in (*parts, flat[begin:])) if each]
 
 
 def _flat(paragraph: str) -> str:
     """Return a paragraph in one line, without markup and what stands behind its last word."""
     rows = (_ITEM.sub("", row, count=1) for row in paragraph.split("\n"))
-    return _TAIL.sub("", _MARKUP.sub(lambda match: match[1] or "", " ".join(row.strip() for row in rows)).strip())
+    return _bare(_MARKUP.sub(lambda match: match[1] or "", " ".join(row.strip() for row in rows)).strip())
+
+
+def _bare(text: str) -> str:
+    """Return a text without what stands behind its last word or mark."""
+    end = next((at for at in range(len(text), 0, -1) if _LAST.match(text, at - 1)), 0)
+    return text[:end]

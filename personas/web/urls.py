@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from ...mail.errors import UsageError
 
 _LONGEST = 2_000
+_ADDED = "/chat/completions"
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -77,7 +78,9 @@ def endpoint(url: str, *, private: bool = False, plain: bool = False) -> str:
     parts = _split(url)
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must hold no user and password: put a secret into the file that secret_file names")
+        raise ValueError(
+            "must hold no user and password: put a secret into the file that secret_file or env_file names"
+        )
     if parts.scheme != "https" and not (parts.scheme == "http" and (plain or is_loopback(host))):
         raise ValueError('must begin with https://, or with http://localhost for this machine: "https://example.org/x"')
     if re.fullmatch(r"[\d.]+|.*:.*", host):
@@ -96,9 +99,15 @@ def endpoint(url: str, *, private: bool = False, plain: bool = False) -> str:
 def server(url: str) -> str:
     """Return the address of a server that the user chose, without a "/" at its end; it may be in a private network.
 
-    On this machine and in private networks http will do. Raises ValueError, as `endpoint`.
+    On this machine and in private networks http will do. Raises ValueError, as `endpoint`, and for an address to which
+    no path could be added, or which has one that is added to it.
     """
-    return endpoint(url, private=True, plain=True).rstrip("/")
+    address = endpoint(url, private=True, plain=True).rstrip("/")
+    if "?" in address:
+        raise ValueError("must have no ? and nothing behind it, as paths are added to it")
+    if address.endswith(_ADDED):
+        raise ValueError(f"must end before {_ADDED}, which is added to it: {address.removesuffix(_ADDED)}")
+    return address
 
 
 def link(url: str) -> str:

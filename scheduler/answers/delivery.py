@@ -20,11 +20,10 @@ from ...mail.kinds import MailKind
 from ...mail.log.event import Event
 from ...mail.message import Message
 from ...personas.prompt import as_shown
-from ...personas.running.folder import RunFolder
+from ...personas.running.folder import INBOX, TAKEN, RunFolder
 from ..context import Context
 
-INBOX, _ATTACHMENTS = "inbox", "attachments"
-TAKEN = ".taken"  # behind the number of a message that a run has taken into account
+_ATTACHMENTS = "attachments"
 _UNSAFE = re.compile(r"[^\w.-]")
 _MOST_NAME = 100  # characters
 _MOST_TAKEN = 1000

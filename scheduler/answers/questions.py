@@ -15,9 +15,9 @@ from ...mail.kinds import MailKind
 from ...mail.letter import Letter
 from ...mail.log.event import Draft, Event
 from ...mail.render import listed
-from ...mail.text.escape import line
+from ...mail.text.escape import clean, line
 from ...personas.roster import Roster
-from ...personas.streams.question import asked_in
+from ...personas.streams.question import Asked, asked_in
 from ...personas.streams.transcript import Transcript
 from ..context import Context
 from ..settings.settings import TeamSettings
@@ -32,7 +32,8 @@ _MAIL = """\
 
 {quoted}
 
-Answer: team-mail reply ID -b "…", where ID is the number of this mail. The answer launches {who} again.
+Answer: team-mail reply {mail}{whose} -b "…"
+The answer launches {who} again.
 What the run did: team trace {run}
 """
 
@@ -87,21 +88,31 @@ def last_question(context: Context, asker: Asker, transcript: Transcript) -> Que
     asked = asked_in(transcript.text) if transcript.known else None
     if asked is None or (asked.is_offer and (asker.files or asker.wrote)):
         return None
-    text, mailbox = line(" ".join(asked.text.split())), context.mailbox
-    quoted = "\n".join(f"| {row}".rstrip() for row in transcript.text[-_BODY:].strip().splitlines())
+    subject, mailbox = _in_one_line(asked), context.mailbox
+    quoted = "\n".join(f"| {clean(row)}".rstrip() for row in transcript.text[-_BODY:].strip().splitlines())
     whom = who_answers(asker.persona, context.settings.team, context.roster)
-    if still_open := _still_open(context, asker.persona, whom, text[-_SUBJECT:]):
-        return Question(text[-_SUBJECT:], still_open)
+    if still_open := _still_open(context, asker.persona, whom, subject):
+        return Question(subject, still_open)
     letter = Letter(
-        asker.persona, [whom], text[-_SUBJECT:], _MAIL.format(
-            who=asker.persona, run=asker.run, what=asker.what, quoted=quoted
-        ),
+        asker.persona, [whom], subject,
         type=QUESTION, payload={"run": asker.run}, key=f"asks {' '.join(asker.work)}", run=asker.run,
     )  # fmt: skip
+    body = _MAIL.format(
+        who=asker.persona, run=asker.run, what=asker.what, quoted=quoted, mail=letter.key_id(asker.persona),
+        whose=f" --persona {whom}" if whom == context.settings.team.human else "",  # an agent's run knows whose it is
+    )  # fmt: skip
+    letter = letter._replace(body=body)
     with suppress(TeamMailError):  # somebody who has left the team meanwhile
         draft = letter.draft(mailbox.directory, mailbox.blobs)
-        return Question(text[-_SUBJECT:], str(draft.id), draft)
+        return Question(subject, str(draft.id), draft)
     return None
+
+
+def _in_one_line(asked: Asked) -> str:
+    """Return what is asked as the subject of a mail: all of it if that is short, else its question without choices."""
+    whole, question = (line(" ".join(text.split())) for text in (asked.text, asked.question))
+    text = whole if len(whole) <= _SUBJECT else question
+    return text if len(text) <= _SUBJECT else f"{text[: _SUBJECT - 1]}\u2026"
 
 
 def _still_open(context: Context, persona: str, whom: str, subject: str) -> str:

@@ -90,6 +90,16 @@ class LoggingSettings(Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class LogSettings(Table):
+    """`[log]`: where the log is, if not in the team's folder, and the name of this team's schema there.
+
+    Mail reads them, too, and without pydantic: `read_log` in `mail/team_file.py`.
+    """
+
+    url: Annotated[str, Field(min_length=1)] | None = None
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,39}$")] = "team_mail"
+
+
 class OtelSettings(Table):
     """`[otel]`: the collector that traces are sent to, as OTLP over HTTP, and a file with headers for it."""
 

@@ -60,6 +60,7 @@ _SPANS = frozenset(
         "backoff_max",
         "max_time",
         "poll",
+        "startup",
     }
 )
 

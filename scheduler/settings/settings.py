@@ -17,7 +17,7 @@ from ...personas.spending.prices import Price
 from ..kinds import LaunchReason
 from .console import ConsoleSettings
 from .github import GithubSettings
-from .notify import LoggingSettings, NotifySettings, OtelSettings
+from .notify import LoggingSettings, LogSettings, NotifySettings, OtelSettings
 from .schedules import ScheduleSettings
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings, Table
 from .values import (
@@ -331,6 +331,7 @@ class Settings(Table):
     budget: BudgetSettings = BudgetSettings()
     notify: Mapping[Name, NotifySettings] = {}
     console: ConsoleSettings = ConsoleSettings()
+    log: LogSettings = LogSettings()
     logging: LoggingSettings = LoggingSettings()
     otel: OtelSettings = OtelSettings()
     webhooks: WebhookSettings = WebhookSettings()

@@ -47,15 +47,16 @@ _PATIENCE = timedelta(seconds=20)  # after an error that a person may mend
 _LONGEST = timedelta(days=1)  # the longest that the daemon sleeps before it looks again
 
 
-def _is_work(event: Event, personas: Collection[str], never: Collection[str]) -> bool:
-    """Tell whether an event may start a sprint at once: mail to one of the scheduled `personas`, or the end of a task.
+def _is_work(event: Event, human: str, never: Collection[str]) -> bool:
+    """Tell whether an event may start a sprint at once: mail to others than the human, or the end of a task.
 
-    Mail of the types `never` waits. That of programs is for the sprint or dispatch that goes on, but for what people
-    said at the forge. A task that ended may have left mail unread.
+    The recipient may have joined since the roster was read. Mail of the types `never` waits. That of programs is for
+    the sprint or dispatch that goes on, but for what people said at the forge. A task that ended may have left mail
+    unread.
     """
     if event.kind in {Kind.RUN_FINISHED, Kind.RUN_LOST}:
         return bool(event.data.get("task"))
-    if event.kind != MailKind.SENT or not {*personas}.intersection(event.recipients):
+    if event.kind != MailKind.SENT or not {*event.recipients} - {human, *PROGRAMS}:
         return False
     if event.sender not in PROGRAMS or event.run:
         return event.data.get("type", "note") not in never
@@ -179,10 +180,9 @@ class Daemon:
         self._scheduler.start()
         try:
             for event in events:
-                context = self._ticker.context
-                names = [member.id for member in context.members] if event.kind == MailKind.SENT else []
-                never = context.settings.sprint.wakes_not
-                if _is_work(event, names, never) or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
+                settings = self._ticker.context.settings
+                is_work = _is_work(event, settings.team.human, settings.sprint.wakes_not)
+                if is_work or event.kind in {Kind.SCHEDULER_RESUMED, Kind.DEPLOY_STARTED}:
                     self._wake()
         finally:
             self._stop.set()

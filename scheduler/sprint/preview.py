@@ -98,7 +98,7 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
     if plan.opening and (trouble := context.branch_trouble(branch)):
         troubles.append(trouble)
     try:
-        check_log(context.home, context.mailbox.log, context.settings.team.base)
+        check_log(context.home, context.mailbox.log, context.settings.team.base, leads=False)
     except LogBehind as behind:
         troubles.append(str(behind))
     rounds = ticker.supervision(context, silent)

@@ -45,6 +45,17 @@ class Installed:
         return {"path": str(self.path), "changed": self.changed, "notes": [*self.notes]}
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """The hooks of each agent, in the checkout and in the user's home."""
+
+    states: tuple[State, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return them as a JSON object."""
+        return {"hooks": [state.document() for state in self.states]}
+
+
 def guard(claims: Claims | None, folder: Path, owner: str) -> Guard:
     """Return which of the files that the next commit in a checkout changes are claimed by others than its owner.
 
@@ -77,10 +88,10 @@ def uninstall(program: str, folder: Path, *, for_user: bool = False) -> Installe
     return Installed(state.file, changed)
 
 
-def states(folder: Path) -> list[State]:
+def states(folder: Path) -> Hooks:
     """Say of each agent whether its hooks are installed: in the checkout around a folder, and in the user's home."""
     places = [_place(folder, for_user=False), _place(folder, for_user=True)]
-    return [agents.state(agent, place) for agent in AGENTS for place in places]
+    return Hooks(tuple(agents.state(agent, place) for agent in AGENTS for place in places))
 
 
 def _place(folder: Path, *, for_user: bool) -> Place:

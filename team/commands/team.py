@@ -19,7 +19,7 @@ from ...mail.kinds import ExitCode
 from . import agents, ask, console, dispatch, mcp, overview, plan, trace
 from .common import options as option
 from .common.printing import say
-from .outside import jules, measures, notify, personas
+from .outside import cluster, jules, measures, notify, personas
 from .work import claims, hook, join, sessions, worker
 
 
@@ -123,6 +123,8 @@ app.add_typer(sessions.app)
 app.add_typer(hook.app)
 app.add_typer(jules.app)
 app.add_typer(console.app)
+app.add_typer(cluster.app)
+app.add_typer(cluster.log)
 app.add_typer(personas.app)
 
 

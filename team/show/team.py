@@ -102,9 +102,10 @@ def transfer(done: Transfer) -> Iterator[str]:
         )
         if any(file.status == status for file in done.files)
     ]
-    yield "; ".join(
-        [f"{counted(done.read.total(), 'persona')} read ({listed(counts)})" if counts else "none read", *others]
-    )
+    total = counted(done.read.total(), "persona")
+    read = f"{total} to export ({listed(counts)})" if done.out else f"{total} read ({listed(counts)})"
+    none = "none to export" if done.out else "none read"
+    yield "; ".join([read if counts else none, *others])
 
 
 def troubles(done: Transfer) -> Iterator[str]:

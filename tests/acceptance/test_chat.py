@@ -120,6 +120,26 @@ def test_a_run_outlives_a_scheduler_that_is_killed(tmp_path):
     assert len(team.events("run.started")) - len(team.events("run.lost")) == 1
 
 
+def test_mail_that_comes_as_a_model_is_done_is_answered_in_the_same_run(tmp_path):
+    """With `deliver = "running"`: it becomes a further turn, and is read once the run has ended well."""
+    sent = threading.Event()
+
+    def answer(body: dict) -> Reply:
+        asked = [message["content"] for message in body["messages"] if message["role"] == "user"]
+        if any("And the second line?" in text for text in asked[1:]):
+            return says("I looked at the second line, too.")
+        if not sent.is_set():
+            team.ok("team-mail", "send", "--to", "ann", "-s", "One more", "-b", "And the second line?")
+            sent.set()
+        return calls(call("search", pattern=f"line {len(body['messages'])}"))  # until it is there
+
+    with ChatModel(answer=answer) as model:
+        team = Team(tmp_path / "team", model.url, "ann", more='[sprint]\ndeliver = "running"\n')
+        team.ok("scheduler", "sprint")
+    assert len(team.events("run.started")) == 1
+    assert team.run("team-mail", "inbox", "--persona", "ann", "--unread").stdout == ""
+
+
 def test_what_no_other_run_could_do_better_spends_no_further_attempt(tmp_path):
     """A model that there is not is told with those that there are, after one run."""
     with ChatModel(replies=[refuses(404, "no such model")], models=[{"id": "qwen3-coder"}]) as model:

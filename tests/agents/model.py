@@ -96,7 +96,8 @@ class Model:
         step, number = script[request.answered], f"call_{len(self.requests)}"
         if isinstance(step, str):
             return Call(shell, arguments_of(request.tools[shell], step), number)
-        tool = next((name for name in request.tools if name.endswith(step[0])), f"no tool {step[0]}")
+        names = sorted(request.tools, key=lambda name: "team" not in name)  # an agent has a tool `read` of its own
+        tool = next((name for name in names if name.endswith(step[0])), f"no tool {step[0]}")
         found = LISTED.findall(request.text)
         return Call(tool, {k: found[-1] if v == NEWEST and found else v for k, v in step[1].items()}, number)
 

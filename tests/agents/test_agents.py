@@ -455,3 +455,38 @@ def test_a_session_that_is_gone_is_not_resumed(project, model):
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "starts without its earlier session: its session" in ended.stderr
+
+
+@pytest.mark.parametrize("cli", ["claude"])
+def test_a_file_of_another_tool_narrows_what_the_agent_may_do(project, model):
+    """Who has no tool that writes is offered none, and a shell for `team-mail` alone; the other one writes."""
+    files = project.folder / ".claude" / "agents"
+    files.mkdir(parents=True)
+    for name, tools in (("critic", "Read, Grep"), ("writer", "Read, Write, Bash(touch poem.txt)")):
+        (files / f"{name}.md").write_text(
+            f"---\nname: {name}\ndescription: Reads.\ntools: {tools}\nscheduled: true\n---\nDo your part.\n"
+        )
+    project.team(more="[sprint]\nmax_attempts = 1\n")
+    settings = project.folder / ".team" / "team.toml"
+    settings.write_text(settings.read_text().replace("[team]", '[team]\npersonas = [".claude/agents"]', 1))
+    project.git("commit", "-qam", "Read them")
+    write = ("Write", {"file_path": "new.txt", "content": "x"})
+    model.scripts = {
+        "critic": {"": ("team-mail send --to you -s Look -b plum", "touch by-shell.txt", write)},
+        "writer": {"": ("touch by-shell.txt", write)},
+    }
+
+    ended = project.run("scheduler", "sprint", "--json")
+
+    assert ended.stdout, ended.stderr
+    offered = {name: {*each.tools} for each in model.requests if (name := each.persona)}
+    assert not {"Write", "Edit", "NotebookEdit"} & offered["critic"]
+    assert "Write" in offered["writer"]
+    assert {event["data"]["status"] for event in project.events("run.finished")} == {
+        "ok",
+        "failed",
+    }  # denied, and no change
+    changed = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
+    assert "new.txt" in changed
+    assert "by-shell.txt" not in changed
+    assert [event for event in project.events("mail.sent") if event["sender"] == "critic"]

@@ -7,12 +7,16 @@ import hashlib
 import pytest
 from team_mail.mail.log.blobs import BlobMissing, FileBlobs, MemoryBlobs
 
+from ..postgres import remote_blobs
+
 BODIES = [b"", b"text", bytes(range(256)) * 1000]
 
 
-@pytest.fixture(params=[FileBlobs, MemoryBlobs])
+@pytest.fixture(params=["file", "memory", "PostgreSQL"])
 def blobs(request, tmp_path):
-    return FileBlobs(tmp_path / "blobs") if request.param is FileBlobs else MemoryBlobs()
+    if request.param == "PostgreSQL":
+        return remote_blobs(request, tmp_path / "blobs")
+    return FileBlobs(tmp_path / "blobs") if request.param == "file" else MemoryBlobs()
 
 
 @pytest.mark.parametrize("data", BODIES, ids=["empty", "text", "binary"])

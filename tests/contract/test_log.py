@@ -14,6 +14,8 @@ from team_mail.mail.log.event import START, ChainPosition, Draft, decode, derive
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 
+from ..postgres import remote_log
+
 ID = derived_id("a caller's own")
 
 
@@ -22,9 +24,11 @@ def clock():
     return ManualClock()
 
 
-@pytest.fixture(params=[EventLog, MemoryLog])
+@pytest.fixture(params=["file", "memory", "PostgreSQL"])
 def log(request, tmp_path, clock):
-    return EventLog(tmp_path / "mail", clock=clock) if request.param is EventLog else MemoryLog(clock=clock)
+    if request.param == "PostgreSQL":
+        return remote_log(request, tmp_path / "mail", clock=clock)
+    return EventLog(tmp_path / "mail", clock=clock) if request.param == "file" else MemoryLog(clock=clock)
 
 
 def note(subject: str = "", **fields) -> Draft:

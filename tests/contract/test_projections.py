@@ -16,6 +16,8 @@ from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.query.rows import FileProjections
 from team_mail.mail.query.statement import of_mailbox
 
+from ..postgres import remote_log
+
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = {
     "agents": [], "as_of_seq": 99, "as_of_ts": "~", "base": "", "before": 9, "channel": "review", "days": ["2", "2026"],
@@ -26,10 +28,13 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=["files", "files that rotate", "memory", "memory over files"])
+@pytest.fixture(params=["files", "files that rotate", "memory", "memory over files", "PostgreSQL that rotates"])
 def mailbox(request, tmp_path):
     """A mailbox over each implementation; the last one shows that the fake works over any log."""
     size = 2048 if request.param == "files that rotate" else 1 << 20
+    if request.param.startswith("PostgreSQL"):
+        log = remote_log(request, tmp_path / "mail", segment_bytes=2048)
+        return Mailbox(log, MemoryBlobs(), FileProjections(log))
     log = MemoryLog() if request.param == "memory" else EventLog(tmp_path / "mail", segment_bytes=size)
     files = request.param.startswith("files")
     return Mailbox(log, MemoryBlobs(), FileProjections(log) if files else MemoryProjections(log))

@@ -185,6 +185,15 @@ def test_a_lone_surrogate_or_nul_is_refused_in_every_field(where, character, mai
     assert not list(mailbox.log.read())
 
 
+def test_a_program_may_quote_anything(mailbox):
+    """What a scheduler tells of a run's output must reach its human, whatever that printed."""
+    for _ in range(2):
+        mailbox.send(Letter("scheduler", ["bob"], "\0", "a\0b\ud800\x1b", key="once"))
+    (row,) = mailbox.inbox("bob")
+    message = mailbox.read("bob", row.id)
+    assert (message.subject, message.body) == ("\\x00", "a\\x00b\\ud800\x1b")
+
+
 def test_a_payload_nested_without_end_is_refused(mailbox, folder, tmp_path, capsys):
     """As an object, as text and as a file, it is refused with a reason and without exhausting the stack."""
     deep = json.loads("[" * 40 + "]" * 40)

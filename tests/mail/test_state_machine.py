@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from team_mail.mail.message import Message
 from team_mail.mail.query.memory import MemoryProjections
 from team_mail.mail.query.rows import FileProjections, Projections
 
+from ..postgres import needs_postgres
 from .oracle import Oracle
 
 TEAM = ("ana", "bo", "cy", "di")
@@ -254,6 +255,20 @@ class MailsOfManySegments(Mails):
         super().teardown()
 
 
+class MailsOnServer(MailsOfManySegments):
+    """The same on a server, whose log is copied bit by bit: `server` makes a schema for each machine."""
+
+    figures: ClassVar[Counter[str]] = Counter()
+    server: ClassVar[Callable[[], Any]]
+
+    def make_log(self, folder: Path) -> EventLog:
+        from team_mail.mail.remote.postgres import PostgresLog
+
+        server = type(self).server()
+        server.set_value("segment_bytes", "4096")
+        return PostgresLog(folder / "mail", server, clock=self.clock)
+
+
 def seen(message: Message) -> tuple[Any, ...]:
     flags = (message.read, message.acked, message.archived, message.trashed, message.answered)
     return (message.seq, message.subject, *flags, message.tags)
@@ -271,7 +286,7 @@ def plan(runs: int) -> settings:
 @pytest.fixture(autouse=True)
 def figures() -> Iterator[None]:
     yield
-    for machine in (Mails, MailsOfManySegments):
+    for machine in (Mails, MailsOfManySegments, MailsOnServer):
         if machine.figures:
             print(f"{machine.__name__}: " + ", ".join(f"{count} {what}" for what, count in machine.figures.items()))
             machine.figures.clear()
@@ -287,3 +302,11 @@ def test_projections_in_memory_equal_a_naive_fold_of_the_events(runs):
 def test_projections_of_rotating_files_equal_a_naive_fold_of_the_events(runs):
     """Segments, their Parquet copies and slices extended across them change no row."""
     run_state_machine_as_test(MailsOfManySegments, settings=plan(runs))
+
+
+@needs_postgres
+@pytest.mark.parametrize("runs", [FEW, pytest.param(100, marks=pytest.mark.storm)])
+def test_projections_of_a_log_on_a_server_equal_a_naive_fold_of_the_events(runs, schemas):
+    """Its copy is brought up to date before each question."""
+    MailsOnServer.server = staticmethod(schemas)
+    run_state_machine_as_test(MailsOnServer, settings=plan(runs))

@@ -59,6 +59,8 @@ def test_a_new_team_has_settings_personas_and_ignored_mail(repository):
         "weaver.sign",
         "supervisor.max_rounds",
         "supervisor.max_time",
+        "log.url",
+        "log.name",
         "logging.file",
         "console.secret_file",
         "otel.endpoint",

@@ -77,6 +77,19 @@ def test_folders_of_other_tools_are_read_where_they_lie(repository):
     assert len(document["unread"]) == 2
 
 
+def test_names_that_no_address_can_have_get_hyphens(repository):
+    """Where they lie and imported: people name such files with spaces and dots."""
+    for name in ("Code Reviewer.md", "next.js-expert.md", "v1.2.md", "Größe.md"):
+        write(repository / ".claude" / "agents" / name, CRITIC)
+    mine = {"Code-Reviewer", "next-js-expert", "v1-2", "Größe"}
+    roster = read_roster(repository / ".team" / "personas", [repository / ".claude" / "agents"])
+    assert {persona.id for persona in roster.personas} == {*mine, "critic", "forge"}
+    assert roster.problems == ()
+    assert mine <= (read_directory(repository / ".team", {}).personas or set())
+    assert team(repository, "import", ".claude/agents")[0] == 1  # forge is there already
+    assert mine <= {path.stem for path in (repository / ".team" / "personas").iterdir()}
+
+
 def test_a_file_that_cannot_be_read_is_named_with_its_line(repository):
     """One bad file costs one persona, and the exit code."""
     write(repository / "ai" / "broken.toml", "name = [\n")
@@ -224,6 +237,7 @@ def test_an_export_writes_where_its_tool_looks(repository, form, file, says):
     assert (code, err) == (0, "")
     assert says in (repository / file).read_text()
     assert form == "egregora" or "scheduled: it is called" in out
+    assert f"1 persona to export (1 {form})" in out
     (repository / file).write_text("mine")
     assert team(repository, "export", "--format", form, "forge")[0] == 1
     assert (repository / file).read_text() == "mine"

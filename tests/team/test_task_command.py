@@ -108,7 +108,8 @@ def test_git_starts_no_program_that_a_config_names(ask):
     }.items():  # fmt: skip
         git("config", name, value)
     Path("gpg").write_text(
-        "#!/bin/sh\ntouch .team/evil\necho '\n[GNUPG:] SIG_CREATED ' >&2\necho '-----BEGIN PGP SIGNATURE-----'\n"
+        "#!/bin/sh\ncat > /dev/null\ntouch .team/evil\necho '\n[GNUPG:] SIG_CREATED ' >&2\n"
+        "echo '-----BEGIN PGP SIGNATURE-----'\n"
     )
     Path("gpg").chmod(0o755)
     git("commit", "-q", "-S", "--allow-empty", "-m", "Sign")

@@ -12,7 +12,7 @@ from typing import Any
 from ....mail.errors import TeamMailError, UsageError
 from ....mail.log.disk import replacing
 from ....mail.render import line
-from ....mail.team_file import PROMPTS, files_below, id_of
+from ....mail.team_file import PROMPTS, files_below, foreign_id
 from ....mail.text.nearest import suggestion
 from ....personas.bundled import with_bundled
 from ....personas.errors import PersonaError
@@ -61,10 +61,11 @@ class File:
 
 @dataclass(frozen=True)
 class Transfer:
-    """An import or an export, file by file; `dry` tells that nothing was written."""
+    """An import, or an export if it is `out`, file by file; `dry` tells that nothing was written."""
 
     files: tuple[File, ...]
     dry: bool
+    out: bool = False
 
     @property
     def failed(self) -> tuple[File, ...]:
@@ -147,7 +148,7 @@ class _Importing:
     def add(self, path: Path) -> None:
         """Import the personas of a file."""
         try:
-            name = path.absolute().parent.name if path.name in PROMPTS else id_of(path.name)
+            name = path.absolute().parent.name if path.name in PROMPTS else foreign_id(path.name)
             sheets = read_sheets(read_text(path), path, form=self._form, id=name)
         except NotAPersona as why:
             self.files.append(File(path, SKIPPED, why=f"it {why}"))
@@ -232,7 +233,7 @@ def export_personas(
             File(persona.source or target, status, persona.id, form, target, why, lost=each.lost)
             for persona, each in group
         ]
-    return Transfer(tuple(files), dry)
+    return Transfer(tuple(files), dry, out=True)
 
 
 def _place(home: Path, form: Format, name: str, to: Path | None) -> Path:

@@ -86,13 +86,13 @@ def status(as_json: option.Json = False) -> None:
     from ....mail import render
     from ...api import hook as api
 
-    states = api.states(Path.cwd())
+    hooks = api.states(Path.cwd())
     if as_json:
-        render.document([state.document() for state in states])
+        render.document(hooks.document())
         return
     rows = [
         (state.agent, state.problem or ("installed" if state.installed else "-"), state.persona, str(state.file))
-        for state in states
+        for state in hooks.states
     ]
     render.table(("agent", "hooks", "persona", "file"), rows)
 

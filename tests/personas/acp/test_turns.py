@@ -35,6 +35,17 @@ def under(paths=None, commands=None) -> Orders:
     return replace(FREE, rules=Rules(paths, commands))
 
 
+MAILS = [  # calls of a mail tool, as Codex, Claude, OpenCode and Qwen, and Gemini tell them
+    {"title": "mcp.team_mail.send", "kind": "execute"},
+    {"title": "Send", "kind": "other", "_meta": {"claudeCode": {"toolName": "mcp__team-mail__send"}}},
+    {"title": "team-mail_inbox", "kind": "other"},
+    {"title": "mcp__team-mail__read"},
+    {"title": "search (team-mail MCP Server)", "kind": "other"},
+]
+PATCH = {"kind": "edit", "title": "apply_patch"}
+PATCHED = [{"filePath": "src/a", "relativePath": "src/a"}, {"filePath": "b.txt", "relativePath": "b.txt"}]
+
+
 def test_words_thoughts_calls_and_figures_are_told(scene):
     """A message whose id changes is another one; the last is the run's; a call is told once its input is known."""
     call = {"toolCallId": "c", "title": "Terminal", "kind": "execute", "_meta": {"x": {"toolName": "Bash"}}}
@@ -86,7 +97,9 @@ def test_money_is_told_where_tokens_are_not(scene):
         ({"ask": {"kind": "read", "locations": [{"path": "/etc/hosts"}]}}, under((), ()), None),
         ({"ask": {"kind": "other", "title": "deploy"}}, FREE, None),
         ({"ask": {"kind": "other", "title": "deploy"}}, under(()), "nobody knows what deploy does"),
-        ({"ask": {"title": "mcp__team_mail__send"}}, under((), ()), None),
+        *(({"ask": call}, under((), ()), None) for call in MAILS),
+        ({"ask": {"title": "deploy by team-mail"}}, under(()), "nobody knows what deploy by team-mail does"),
+        ({"ask": MAILS[0] | {"rawInput": {"command": "rm x"}}}, under(None, ("ls",)), "rm x is no command"),
     ],
 )
 def test_a_request_for_permission_is_answered_by_the_rules(scene, steps, orders, reason):
@@ -106,9 +119,67 @@ def test_a_request_for_permission_is_answered_by_the_rules(scene, steps, orders,
     assert (played.code, played.transcript.text) == (0, "Well.")
 
 
-def test_a_link_out_of_the_workspace_is_no_way_out(scene):
-    (scene.workspace / "out").symlink_to(scene.folder)
-    assert "is outside of the workspace" in scene.play([edit("out/x.txt")]).refused[0]
+SRC = under(("src/**",), ("npm test", "git *"))
+NOT_SRC = "b.txt is not this persona's to change; it may change src/**"
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ({"kind": "read", "rawInput": {"command": "rm b.txt"}}, "rm b.txt is no command"),
+        ({"kind": "search", "rawInput": {"command": ["bash", "-lc", "rm b.txt"]}}, "rm b.txt is no command"),
+        ({"kind": "edit", "rawInput": {"command": "rm b.txt", "path": "src/a"}}, "rm b.txt is no command"),
+        ({"kind": "edit", "rawInput": {"command": "create", "path": "src/a"}}, None),  # as some editors are told
+        ({"kind": "execute", "rawInput": {"command": "create"}}, "create is no command"),
+        ({"kind": "read", "content": [{"type": "diff", "path": "b.txt", "newText": "x"}]}, NOT_SRC),
+        ({"kind": "edit", "locations": [{"path": "src/a"}], "rawInput": {"files": [{"path": "b.txt"}]}}, NOT_SRC),
+        ({"kind": "edit", "locations": [{"path": "src/a"}], "rawInput": {"destination": "b.txt"}}, NOT_SRC),
+        (PATCH | {"rawInput": {"filepath": "src/a, b.txt", "files": PATCHED}}, NOT_SRC),
+        (PATCH | {"rawInput": {"filepath": "src/a", "files": PATCHED[:1]}}, None),
+        (PATCH | {"rawInput": {"filepath": "src/a, src/c", "files": [PATCHED[0], {"relativePath": "src/c"}]}}, None),
+        ({"kind": "edit", "locations": [{"path": "src/../.GIT/config"}]}, ".git is not to be written"),
+        ({"kind": "edit", "locations": [{"path": "src/\0"}]}, "src/\\x00 is no path"),
+        ({"kind": "execute", "rawInput": {"command": "npm", "args": ["test"]}}, None),
+        ({"kind": "execute", "rawInput": {"command": "npm", "args": ["test", "x"]}}, "npm test x is no command"),
+        ({"kind": "execute", "rawInput": {"command": ["bash", "-l", "-c", "npm test"]}}, None),
+        ({"kind": "execute", "rawInput": {"command": ["sh", "-s", "npm test"]}}, "sh -s npm test is no command"),
+        (command("A=/team-mail rm b.txt")["ask"], "A=/team-mail rm b.txt is no command"),
+    ],
+)
+def test_what_a_call_does_counts_for_more_than_what_it_calls_itself(scene, call, reason):
+    """Agents call a command a search, and name the files of one call in several places, each in its own way."""
+    played = scene.play([{"ask": call}, {"say": "Done."}], [{"say": "Well."}], orders=SRC)
+    assert [why.startswith(reason or "nothing") for why in played.refused] == ([True] if reason else []), played.refused
+    assert played.outcomes()[0]["optionId"] == ("reject_once" if reason else "allow_once")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "reason"),
+    [
+        ("edit", "out/x.txt", "out/x.txt is outside of the workspace"),
+        ("edit", "src/leaf", "src/leaf is outside of the workspace"),
+        ("delete", "src/leaf", None),
+        ("edit", "src/other", NOT_SRC),
+        ("delete", "src/other", None),
+        ("edit", "out/../src/a", "out/../src/a is outside of the workspace"),  # for who follows links first
+    ],
+)
+def test_a_link_is_no_way_out(scene, kind, path, reason):
+    """Not of the workspace, and not of the paths of the persona; but it can be deleted as what it is itself."""
+    (scene.workspace / "src").mkdir()
+    (scene.folder / "there").mkdir()
+    links = {"out": scene.folder / "there", "src/leaf": scene.folder / "y", "src/other": "../b.txt"}
+    for name, target in links.items():
+        (scene.workspace / name).symlink_to(target)
+    refused = scene.play([{"ask": {"kind": kind, "locations": [{"path": path}]}}], orders=SRC).refused
+    assert [why.startswith(reason or "nothing") for why in refused] == ([True] if reason else []), refused
+
+
+def test_what_is_allowed_is_allowed_once(scene):
+    """Who asks to be allowed for good is refused: no rule would bind what it does next."""
+    played = scene.play([edit("a.txt", options=["allow_always", "reject_once"])])
+    assert played.outcomes() == [{"outcome": "selected", "optionId": "reject_once"}]
+    assert played.refused == ["it asks to be allowed for good, and a run allows one call at a time"]
 
 
 def test_a_permission_without_such_an_option_is_cancelled(scene):
@@ -303,7 +374,9 @@ def test_mail_tools_are_given_to_the_session_with_the_identity_of_the_run(scene,
     monkeypatch.setenv("TEAM_RUN", "run-1")
     monkeypatch.setenv("OTHER_SECRET", "s")
     played = scene.play([{"say": "Done."}], orders=replace(FREE, mail=("/bin/team", "mcp")))
-    (server,) = played.asked("session/new")[0]["mcpServers"]
+    asked = played.asked("session/new")[0]
+    (server,) = asked["mcpServers"]
+    assert asked["_meta"]["mcpStartupAwaitTimeoutMs"] > 0  # else Codex begins without them
     assert (server["name"], server["command"], server["args"]) == ("team-mail", "/bin/team", ["mcp"])
     env = {each["name"]: each["value"] for each in server["env"]}
     assert (env["TEAM_RUN"], "OTHER_SECRET" in env) == ("run-1", False)

@@ -51,6 +51,18 @@ def test_a_variable_names_the_folder_of_the_sessions(tmp_path):
     assert sessions(known).trouble(ID, {"HOME": str(tmp_path), "CODEX_HOME": str(tmp_path / "elsewhere")}) == ""
 
 
+def test_a_link_to_nowhere_is_no_session(tmp_path):
+    """Agents write where their sessions are: what leads nowhere is passed over, and does not end the run."""
+    known = next(each for each in presets() if each.name == "codex")
+    place = tmp_path / ".codex/sessions/2026/12/01"
+    place.mkdir(parents=True)
+    (place / f"a-{ID}.jsonl").symlink_to("nowhere")
+    environ = {"HOME": str(tmp_path)}
+    assert sessions(known).trouble(ID, environ) == "its session is not there any more"
+    (place / f"b-{ID}.jsonl").touch()
+    assert sessions(known).trouble(ID, environ) == ""
+
+
 @pytest.mark.parametrize("session", ["--dangerously-skip-permissions", "../../../etc/passwd", "*", "a b c d", "x", ""])
 def test_a_name_that_is_no_session_gets_into_no_command(session, tmp_path):
     """The agent tells the name itself, and may tell anything."""

@@ -13,7 +13,7 @@ from team_mail.personas.running.folder import RunFolder
 from team_mail.personas.running.rules import Rules
 from team_mail.personas.spending.throttle import throttled
 
-from ...chat_model import MODEL, call, calls, refuses, says
+from ...chat_model import MODEL, Reply, call, calls, refuses, says
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_the_key_is_that_of_env_else_of_the_file_and_no_other_is_sent(agent, job
     assert "I say *** and sk-of-the-user." in output(one)
     played(agent("OPENAI_API_KEY"), job)
     played(agent(file=False), job)
-    sent = [headers.get("Authorization") for headers in model.headers]
-    assert sent == ["Bearer sk-of-the-file", "Bearer sk-of-the-user", None]
+    sent = dict.fromkeys(headers.get("Authorization") for headers in model.headers)
+    assert [*sent] == ["Bearer sk-of-the-file", "Bearer sk-of-the-user", None]
 
 
 def test_what_the_next_run_would_meet_again_is_told_as_hopeless(agent, job, model):
@@ -89,5 +89,13 @@ def test_a_look_tells_what_is_wrong_with_the_server(agent, model):
         agent(model="other").look()
     with pytest.raises(ChatError, match=r"no server answers .*ollama serve"):
         agent(base_url="http://127.0.0.1:9/v1").look()
+    model.pages = {"/v1/models": Reply(status=301, headers={"Location": "https://example.org/v1/models"})}
+    with pytest.raises(
+        ChatError, match=r"it has moved to https://example\.org/v1/models, and redirects are not followed"
+    ):
+        agent().look()
+    with pytest.raises(ChatError, match=r"TLS failed: .*look at base_url \(https://.*") as caught:
+        agent(base_url=model.url.replace("http:", "https:")).look()
+    assert "ollama serve" not in str(caught.value)  # a server is there
     with pytest.raises(ChatError, match="base_url usually ends with /v1"):
         agent(base_url=model.url.removesuffix("/v1")).look()

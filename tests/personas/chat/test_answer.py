@@ -142,3 +142,9 @@ def test_a_text_that_goes_round_in_a_circle_is_seen_and_no_other():
     assert built(*[delta(content="and so on. ")] * 2_000).repeats
     assert not built(delta(content=" ".join(map(str, range(5_000))))).repeats
     assert not built(delta(content="short" * 50)).repeats
+
+
+def test_a_character_that_is_cut_in_two_is_put_together():
+    """A server that streams the halves of a pair; a half that stays alone is no text."""
+    answer = built(delta(content="a\ud83d"), delta(content="\ude00"), delta(content="\ud83d b")).answer()
+    assert answer.text == "a\U0001f600\ufffd b"

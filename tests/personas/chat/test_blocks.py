@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from team_mail.personas.chat.blocks import blocks
-from team_mail.personas.chat.edits import changed_lines
+from team_mail.personas.chat.edits import changed, changed_lines
 from team_mail.personas.chat.orders import ChatError
 from team_mail.personas.chat.place import Refused
 
@@ -103,10 +103,43 @@ Yes.
     ]  # fmt: skip
 
 
-def test_calls_that_a_model_writes_as_text_are_calls():
-    text = '<tool_call>\n{"name": "read_file", "arguments": {"path": "a.py"}}\n</tool_call>'
+READS = '{"name": "read_file", "arguments": {"path": "a.py"}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<tool_call>\n{READS}\n</tool_call>",
+        f"I look.\n<tool_call>{READS}",
+        f"```json\n{READS}\n```",
+        READS.replace("arguments", "parameters"),
+        READS.replace('{"path": "a.py"}', json.dumps('{"path": "a.py"}')),
+        "<tool_call>\n<function=read_file>\n<parameter=path>\na.py\n</parameter>\n</function>\n</tool_call>",
+        "I look.\n<function=read_file><parameter=path>a.py</parameter></function>",
+    ],
+)
+def test_calls_that_a_model_writes_as_text_are_calls(text):
+    """As servers print them that do not know how the model marks its calls."""
     assert read(text) == [("read_file", {"path": "a.py"})]
-    assert read("<tool_call>{no json}</tool_call>") == []
+
+
+def test_several_calls_as_text_and_texts_of_several_lines():
+    text = f"<tool_call>{READS}</tool_call>\n<tool_call>{READS}</tool_call>"
+    assert read(text) == 2 * [("read_file", {"path": "a.py"})]
+    writes = "<function=write_file>\n<parameter=path>\na.py\n</parameter>\n<parameter=content>\n  x\n\n</parameter>\n"
+    assert read(f"{writes}</function>") == [("write_file", {"path": "a.py", "content": "  x\n"})]
+
+
+@pytest.mark.parametrize("text", ["{no json}", '{"name": 7}', "[1]", '{"name": "x"'])
+def test_a_call_as_text_that_cannot_be_read_is_told(text):
+    """Else the run would end there, as if it was done."""
+    ((name, arguments),) = read(f"<tool_call>{text}</tool_call>")
+    assert (name, "no JSON object with name and arguments" in arguments["why"]) == ("block", True)
+
+
+@pytest.mark.parametrize("text", ['{"result": 1}', '```json\n{"name": "x"}\n```', "{}", "{x}"])
+def test_an_answer_that_is_other_json_is_no_call(text):
+    assert read(text) == []
 
 
 def test_words_about_blocks_are_none():
@@ -143,6 +176,32 @@ def test_whole_lines_are_replaced_where_they_stand_once(rows, old, new, end, end
     got = changed_lines(text, *parts, "a.txt")
     assert got.splitlines() == left
     assert end not in text or not {*"\r\n"} & {*got.replace(end, "")}
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "after"),
+    [
+        ("a\r\nb\r\n", "b", "x\r\ny", "a\r\nx\r\ny\r\n"),
+        ("a\r\nb\r\n", "a\nb", "x\ny", "x\r\ny\r\n"),
+        ("a\r\nb\r\n", "a\r\n", "x\r\n", "x\r\nb\r\n"),
+        ("a\r\nb", "b\n", "x\n", "a\r\nx"),
+        ("a\nb\n", "a\r\nb", "x\r\ny", "x\ny\n"),
+        ("a\nb\n", "a", "x\r\ny", "x\ny\nb\n"),
+        ("a\r\nb\nc\r\n", "b\nc", "x\ny\n", "a\r\nx\ny\n\r\n"),
+        ("a\r\nb\nc\r\n", "a\nb\nc", "x\ny", "x\r\ny\r\n"),
+    ],
+)  # fmt: skip
+def test_the_line_ends_of_an_edit_are_those_of_the_file(text, old, new, after):
+    """Whichever the model sends, and whichever stand there: none is doubled, and none is in the way."""
+    assert changed(text, old, new, "a.txt") == after
+
+
+def test_only_the_ends_of_lines_part_the_lines_of_a_block():
+    """Form feeds and the separators of Unicode are text, as in the file."""
+    odd = "x\x0cy\u2028z\x85"
+    ((name, arguments),) = read(f"a.txt\n<<<<<<< SEARCH\n{odd}\n=======\n{odd}!\n>>>>>>> REPLACE")
+    assert (name, arguments["old"], arguments["new"]) == ("edit_lines", f"{odd}\n", f"{odd}!\n")
+    assert changed_lines(f"a\n{odd}\n", arguments["old"], arguments["new"], "a.txt") == f"a\n{odd}!\n"
 
 
 # -- in a conversation

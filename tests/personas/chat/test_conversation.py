@@ -177,17 +177,31 @@ def test_an_answer_at_its_limit_is_told_and_no_success(talk):
     """Nothing of it is done; the model may go on in smaller steps, and not for ever."""
     cut = Reply(sse(delta(content="half of", tool_calls=[call("write_file", path="x", content="y")]), delta("length")))
     assert talk.hold(cut, says("done")) == "done"
-    assert "nothing of it was done" in talk.model.sent()[-1]
+    assert "nothing of it was done" in talk.model.sent(1)[-1]
     assert not (talk.workspace / "x").exists()
     with pytest.raises(ChatError, match=r"cut off \(finish_reason length\), 3 times in a row"):
         talk.hold(cut)
     assert "the answer was cut off (finish_reason length)" in talk.lines()
 
 
-def test_an_answer_that_says_nothing_is_asked_about(talk):
-    empty = Reply(sse(delta("stop")))
+@pytest.mark.parametrize("silent", [{}, {"content": " \n"}, {"reasoning_content": "I think."}])
+def test_an_answer_that_says_nothing_is_asked_about(talk, silent):
+    """Three of them end the run, in failure if nothing was called before."""
+    empty = Reply(sse(delta(**silent), delta("stop")))
     assert talk.hold(empty, says("yes")) == "yes"
-    assert talk.hold(empty) == ""
+    assert talk.hold(calls(call("list_files")), empty) == ""
+    with pytest.raises(ChatError, match="said nothing and called nothing, 3 times in a row"):
+        talk.hold(empty)
+
+
+def test_a_plan_is_no_work_and_is_asked_about_once(talk):
+    """A model that says what it will do, and does not, is told so; one that has nothing to do says it again."""
+    said = talk.hold(says("I will change it."), calls(call("write_file", path="x", content="")), says("I changed it."))
+    assert said == "I changed it."
+    assert "you have called nothing, so nothing is read, changed or sent" in talk.model.sent(1)[-1]
+    talk.model.requests.clear()
+    assert talk.hold(says("All is well.")) == "All is well."
+    assert len(talk.model.requests) == 2
 
 
 # -- when the server fails
@@ -271,19 +285,19 @@ def test_a_server_without_stream_options_is_asked_without_and_estimates_are_call
     assert talk.hold(refuses(400, "Unrecognized field: stream_options"), plain)
     assert "stream_options" not in talk.model.requests[1]
     assert "the server counts no tokens: those that are told are estimates, of 3 bytes each" in talk.lines()
-    assert talk.figures["output"] == 41
+    assert talk.figures["output"] == 82  # it is asked once more, as it called nothing
 
 
 def test_an_answer_that_is_no_stream_is_taken(talk):
     message = {"choices": [{"message": {"content": "plain"}, "finish_reason": "stop"}], "usage": usage(5, 6)["usage"]}
     assert talk.hold(Reply(json.dumps(message).encode(), kind="application/json")) == "plain"
-    assert (talk.figures["input"], talk.figures["output"]) == (5, 6)
+    assert (talk.figures["input"], talk.figures["output"]) == (10, 12)  # asked once more, as it called nothing
 
 
 def test_money_and_cached_tokens_are_told_where_the_server_tells_them(talk):
     told = usage(100, 10, prompt_tokens_details={"cached_tokens": 60}, cost=0.25)
-    talk.hold(Reply(sse(delta(content="x"), delta("stop"), told)))
-    assert (talk.figures["input"], talk.figures["cached"]) == (100, 60)
+    talk.hold(calls(call("list_files")), Reply(sse(delta(content="x"), delta("stop"), told)))
+    assert (talk.figures["input"], talk.figures["cached"]) == (200, 60)
     talk.printer.end("x")
     assert talk.figures["usd"] == 0.25
 
@@ -355,6 +369,12 @@ def test_what_comes_meanwhile_is_told_with_the_next_turn(talk):
     assert talk.model.sent()[-1] == "[This came meanwhile.]\nconflict-1.md: bob changes line 2, too"
 
 
+def test_what_comes_as_a_model_is_done_keeps_it_going_for_a_turn(talk):
+    talk.notes = ["7.md: one more thing"]
+    assert talk.hold(says("done"), calls(call("list_files")), says("that, too")) == "that, too"
+    assert talk.model.requests[1]["messages"][-1]["content"].endswith("one more thing")
+
+
 def test_a_model_that_is_loaded_only_then_tells_its_context_after_the_first_answer(talk):
     """As Ollama does: what was not known before is asked once more."""
     loaded = {"models": [{"name": MODEL, "context_length": 4_096}]}
@@ -369,7 +389,7 @@ def test_a_model_that_is_loaded_only_then_tells_its_context_after_the_first_answ
 def test_words_are_printed_as_they_come_in_no_more_events_than_needed(talk):
     """A server that sends one word at a time makes no event of each."""
     words = [f"word {number} " for number in range(300)]
-    talk.hold(Reply(sse(*(delta(content=word) for word in words), delta("stop"))))
+    talk.hold(calls(call("list_files")), Reply(sse(*(delta(content=word) for word in words), delta("stop"))))
     pieces = [json.loads(row) for row in talk.printed.splitlines() if "content_block_delta" in row]
     assert "".join(each["event"]["delta"]["text"] for each in pieces) == "".join(words)
     assert 10 < len(pieces) < 40

@@ -35,7 +35,22 @@ def front(keys: str, prompt: str = "Read {{ x }} and {% y %}.") -> str:
         (".gemini/agents/a.md", 'tools: ["*"]', None, None),
         (".gemini/agents/a.md", "tools: [write_file, run_shell_command(git)]", None, ("git",)),
         (".opencode/agents/a.md", 'tools:\n  "*": false\n  "github-pr-search": true', (), ()),
-        (".opencode/agents/a.md", "permission:\n  edit: deny\n  bash: {'git *': allow, '*': deny}", (), ("git *",)),
+        (".opencode/agents/a.md", "permission:\n  edit: deny\n  bash: {'*': deny, 'git *': allow}", (), ("git *",)),
+        (".opencode/agents/a.md", "permission:\n  bash: {'git *': allow, '*': deny}", None, ()),
+        (".opencode/agents/a.md", "permission:\n  bash: {'*': deny, 'git *': allow, '*--force*': deny}", None, ()),
+        (".opencode/agents/a.md", "permission:\n  edit: {'*': deny, 'docs/**': allow, '**/*.key': deny}", (), None),
+        (".opencode/agents/a.md", "permission:\n  edit: {'*': deny, '/x/**': allow, 'a/*': allow}", ("a/*",), None),
+        (".opencode/agents/a.md", "permission: {write: deny, process: deny}", (), None),
+        (".opencode/agents/a.md", "permission: deny", (), ()),
+        (".opencode/agents/a.md", "permission:\n  '*': deny\n  read: allow", (), ()),
+        (".opencode/agents/a.md", "tools: {write: false}", None, None),
+        (".opencode/agents/a.md", "tools: {}", None, None),
+        (".claude/agents/a.md", "tools: {write: false, edit: false, read: true}", (), ()),
+        (".claude/agents/a.md", "tools: {}", (), ()),
+        (".claude/agents/a.md", "tools: []", (), ()),
+        (".claude/agents/a.md", "tools:", None, None),
+        (".claude/agents/a.md", "tools: Task(worker, researcher), Read, Bash", (), None),
+        (".claude/agents/a.md", "disallowedTools: [Write, Edit, MultiEdit, NotebookEdit]", (), None),
         (".opencode/agents/a.md", "permission:\n  edit:\n    '*': deny\n    'docs/**': allow", ("docs/**",), None),
         (".opencode/agents/a.md", "permission:\n  bash: {'*': deny, 'git *': allow, 'git push *': deny}", None, ()),
         (".opencode/agents/a.md", "permission:\n  edit: ask", (), None),
@@ -49,6 +64,23 @@ def test_tools_become_paths_and_commands(name, keys, paths, commands):
     read = mapped(front(keys), name)
     assert (read.persona.paths, read.persona.commands) == (paths, commands)
     assert (paths, commands) == (None, None) or any(note.line >= 4 for note in read.notes)
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ("tools: {write: false}", "write is off, which leaves another tool that writes files"),
+        ("permission:\n  bash: {'git *': allow, '*': deny}", "git * stands before the rule for all"),
+        ("permission:\n  edit: {'*': deny, '/x/**': allow}", "/x/** is no path from the top"),
+        ("permission:\n  edit: {'*.lock': deny}", "all but *.lock is allowed there"),
+        ("permission: {write: deny, process: deny}", "process: set it in the agent's own settings"),
+        ("description: {short: a}", "description: is no text"),
+        ("fallback_models: [a/b]\nhidden: true", "fallback_models"),
+    ],
+)  # fmt: skip
+def test_what_nothing_comes_of_is_told(keys, why):
+    text = front(keys).replace("description: Reviews.\n", "") if "description" in keys else front(keys)
+    assert why in " ".join(map(str, mapped(text, ".opencode/agents/a.md").lost))
 
 
 def test_a_file_of_codex_is_read_with_the_lines_of_its_keys():

@@ -51,8 +51,9 @@ RULES = st.one_of(
     ),
 )
 KEYS = st.fixed_dictionaries(
-    {"description": TEXTS},
+    {},
     optional={
+        "description": TEXTS,
         "name": TEXTS, "model": st.one_of(TEXTS, st.lists(TEXTS, max_size=2)), "tools": TOOLS, "color": TEXTS,
         "disallowedTools": TOOLS, "permissionMode": st.sampled_from(["plan", "default", "acceptEdits"]),
         "sandbox_mode": st.sampled_from(["read-only", "workspace-write", "x"]), "timeout_mins": st.integers(-1, 100),
@@ -85,7 +86,7 @@ def test_import_export_import_is_a_fixed_point_of_files(form, keys, prompt):
     elif form == Format.EGREGORA:
         keys = {key: value for key, value in keys.items() if key not in {"role", "model", "name", "llm"}} | {"id": "x"}
     else:
-        keys = {key: value for key, value in keys.items() if key != "role"}
+        keys = {"name": "x"} | {key: value for key, value in keys.items() if key != "role"}
     first = written([Sheet(form, "x", keys, prompt)])
     sheet, own = imported(first, form)
     second = there_and_back(own, form)
@@ -154,3 +155,19 @@ def test_keys_that_say_the_same_stay_as_they_were_written():
     back = there_and_back(changed, Format.CLAUDE)
     assert "tools: Read, Grep, Glob, Edit, Write, Bash(git log:*)" in back
     assert "color: red" in back
+
+
+@pytest.mark.parametrize("form", [Format.CLAUDE, Format.CODEX, Format.COPILOT, Format.GEMINI, Format.OPENCODE])
+def test_a_file_without_a_description_gets_none_on_the_way(form):
+    """An export has to write one, as its tool asks for it: the name, which an import takes for none."""
+    first = written([Sheet(form, "x", {"name": "x"}, "Go.\n")])
+    _, own = imported(first, form)
+    assert "description" not in own
+    assert imported(there_and_back(own, form), form)[1] == own
+
+
+def test_the_last_text_of_a_front_matter_keeps_its_line_end():
+    """As the same text does that stands before another key."""
+    text = "x:\n  role: r\n  goal: g\n  backstory: |\n    Go.\n"
+    _, own = imported(text, Format.CREWAI)
+    assert there_and_back(own, Format.CREWAI) == text

@@ -27,6 +27,7 @@ NEEDS = [
     "I need the port. What is it?\n\n```sh\nserve --port ...\n```",
     "\u3069\u3061\u3089\u3067\u3059\u304b\uff1f",
     "## Which one?",
+    "All read. What next\r\n\r\nWhich one?\r\n\r\n- A\r\n- B",
     "Which [one](https://example.org/?a=b)?",
 ]
 OFFERS = [
@@ -83,6 +84,14 @@ def test_what_stands_around_a_question_changes_nothing(text, frame):
     asked = asked_in(frame.format(text))
     assert asked
     assert not asked.is_offer
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("row", ["-", ".", "!", " ", "[", "[a](", "#", "thanks!\n\n", "a? "])
+def test_a_long_row_of_anything_is_read_at_once(row):
+    """An agent may draw a line, or fill its message: a scheduler that reads it must not stand still for minutes."""
+    assert asked_in(f"Which one?\n\nSee {row * 200_000}x") is None
+    assert asked_in(f"See {row * 200_000}x.\n\nWhich one?")
 
 
 @given(st.text(alphabet="a?.! \n*_`~>|-1)#[]()\u2026\"'", max_size=80))

@@ -59,6 +59,7 @@ def test_a_last_message_that_asks_is_one_mail_to_the_human_and_the_answer_wakes(
     assert (mail.sender, mail.recipients, mail.subject) == ("ann", ("you",), "Should the poem rhyme, or not?")
     assert "it changed nothing" in mail.body
     assert "| I read it all." in mail.body
+    assert f"team-mail reply {mail.id} --persona you -b" in mail.body
     mailbox = team.context().mailbox
     (end,) = finished(team)
     assert (end.data["status"], end.data["question"], mail.run) == ("ok", mail.id, end.run)
@@ -99,6 +100,18 @@ def test_the_oracle_is_asked_instead_and_its_answer_wakes_within_the_sprint(team
 
     assert (ended.outcome, ended.runs) == ("converged", 3)
     assert [mail.recipients for mail in questions(team)] == [("bob",)]
+    assert f"team-mail reply {questions(team)[0].id} -b" in questions(team)[0].body
+
+
+def test_a_question_may_have_anything_in_it(team):
+    """A log takes no NUL, and a terminal obeys what is not escaped; a run whose end is not written never ends."""
+    only(team, "ann")
+    text = "\x1b[2J\0\ud800 I read it.\r\n\r\nWhich\0 one\x1b[1m?\r\n" + "".join(f"- the {n}th\r\n" for n in range(99))
+    assert team.sprint({"ann": asking(text)}).outcome == "unanswered"
+    (mail,) = questions(team)
+    assert mail.subject == "Which\\x00 one\\x1b[1m?"
+    assert {*mail.body} & {"\0", "\x1b", "\r", "\ud800"} == set()
+    assert "| - the 98th" in mail.body
 
 
 def test_an_oracle_that_is_nobody_is_told_before_anything_starts(team):

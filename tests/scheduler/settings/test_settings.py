@@ -659,6 +659,11 @@ def test_a_forge_in_a_private_network_is_reached_if_that_is_meant(read, refusal)
         ('kind = "chat"\nmodel = "m"', "says no base_url"),
         ('kind = "chat"\nbase_url = "http://localhost:1/v1"', "says no model"),
         ('kind = "chat"\nbase_url = "http://8.8.8.8/v1"\nmodel = "m"', "in no private network: write https"),
+        ('kind = "chat"\nbase_url = "http://localhost/v1?a=b"\nmodel = "m"', "must have no ?"),
+        (
+            'kind = "chat"\nbase_url = "http://localhost:1/v1/chat/completions/"\nmodel = "m"',
+            "must end before /chat/completions, which is added to it: http://localhost:1/v1",
+        ),
         (
             'kind = "chat"\nbase_url = "http://localhost:1/v1"\nmodel = "m"\npush = true',
             'says push, which is for kind "jules"',

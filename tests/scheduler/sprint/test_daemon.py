@@ -165,7 +165,7 @@ def test_mail_that_wakes_nobody_and_mail_of_programs_start_no_sprint(team):
     ):  # fmt: skip
         letter = Letter(sender, ["bob"], "Look", "x", type=kind, run=run)
         (event,) = mailbox.log.append([letter.draft(mailbox.directory, mailbox.blobs)])
-        assert _is_work(event, ["bob"], never) is is_work
-        assert not _is_work(event, ["cyd"], never)
+        assert _is_work(event, "you", never) is is_work
+        assert not _is_work(event, "bob", never)
     ends = [Draft(kind, "scheduler", data={"task": "a"}) for kind in ("run.finished", "run.lost")]
-    assert all(_is_work(event, [], never) for event in mailbox.log.append(ends))
+    assert all(_is_work(event, "you", never) for event in mailbox.log.append(ends))

@@ -83,7 +83,7 @@ def test_mail_beyond_the_hourly_limit_is_considered_again_later(team):
     context = team.context()
     for _ in range(12):
         team.sprint({}, request=StartRequest("unread mail for ann", personas=("ann",)))
-    context.mailbox.send(Letter("you", ["ann"], "Again"))
+    context.mailbox.send(Letter("bob", ["ann"], "Again", run="of bob"))
     request = due(context.state(), context.settings.sprint, context.clock.now(), None)
     assert request.start is None
     assert request.until <= context.clock.now()

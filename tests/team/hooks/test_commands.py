@@ -39,7 +39,7 @@ def test_hooks_are_installed_listed_and_removed(typed, tmp_path):
     assert typed("install", "claude", "--persona", "ann").stdout == f"wrote {file}\n"
     assert typed("install", "claude", "--persona", "ann").stdout == f"there is {file}\n"
     assert json.loads(typed("install", "codex", "--user", "--json").stdout)["changed"]
-    states = {state["file"]: state for state in json.loads(typed("status", "--json").stdout)}
+    states = {state["file"]: state for state in json.loads(typed("status", "--json").stdout)["hooks"]}
     assert {name for name, state in states.items() if state["installed"]} == {
         str(file), str(tmp_path / "home" / ".codex" / "hooks.json"),
     }  # fmt: skip
@@ -52,7 +52,7 @@ def test_hooks_are_installed_listed_and_removed(typed, tmp_path):
     assert typed("uninstall", "claude").stdout == f"removed it from {file}\n"
     assert typed("uninstall", "claude").stdout == f"there is none in {file}\n"
     assert typed("uninstall", "codex", "--user").returncode == 0
-    assert not any(state["installed"] for state in json.loads(typed("status", "--json").stdout))
+    assert not any(state["installed"] for state in json.loads(typed("status", "--json").stdout)["hooks"])
 
 
 def test_what_cannot_be_installed_is_told(typed, tmp_path):

@@ -1,0 +1,235 @@
+"""The log on PostgreSQL beside the log in files, in one run on one disk: appends, inboxes, commands, followers.
+
+`make bench BENCH=cluster`. The server is an installed PostgreSQL with its defaults, reached over loopback with TLS, and
+the client verifies its certificate. Exits with 1 if a row misses its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from statistics import median, quantiles
+
+from bench import Bench
+from table import Row, cold, markdown, medians, seconds, seconds_of, show
+from team_mail.mail.log.blobs import MemoryBlobs
+from team_mail.mail.log.log import EventLog
+from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.rows import FileProjections
+from team_mail.mail.remote.connection import Server
+from team_mail.mail.remote.local import LocalServer
+from team_mail.mail.remote.migrate import to_server
+from team_mail.mail.remote.place import Address
+from team_mail.mail.remote.postgres import PostgresLog
+from team_mail.mail.remote.schema import upgrade
+from writers import LETTER, acknowledged, ours
+
+COMMAND = str(Path(sys.executable).with_name("team-mail"))
+TARGETS = {1: 0.28, 8: 0.10, 32: 0.11}
+BATCH, BATCH_TARGET = 1_000, 0.09
+SENDS = 200
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """Run a server with TLS on loopback; yield its url."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = folder.parent / f"tm-bench-{os.getpid()}"  # where the server's user can come to it
+    settings = {"listen_addresses": "127.0.0.1", "port": str(port), "max_connections": "200"}
+    server = LocalServer(place, settings)
+    server.start()
+    server.stop()
+    certify(server.data, folder)
+    server.settings = settings | {"ssl": "on"}
+    server.start()
+    try:
+        yield f"postgresql://team@localhost:{port}/team?sslmode=verify-full&sslrootcert={folder / 'ca.crt'}"
+    finally:
+        server.stop("immediate")
+        shutil.rmtree(place)
+
+
+def certify(data: Path, folder: Path) -> None:
+    """Make a certificate for the server, signed by itself, and let it be reached over TLS alone."""
+    words = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+        -keyout {data}/server.key -out {data}/server.crt"
+    )
+    subprocess.run(words.split(), check=True, capture_output=True)
+    owner = data.stat()
+    for name in ("server.key", "server.crt"):
+        os.chown(data / name, owner.st_uid, owner.st_gid)
+        (data / name).chmod(0o600)
+    (folder / "ca.crt").write_bytes((data / "server.crt").read_bytes())
+    (data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
+
+
+def flush(folder: Path) -> Row:
+    """What a flush of this disk takes: the server makes one for each append, and the log in files one for many."""
+    with (folder / "flushed").open("ab", buffering=0) as file:
+
+        def once() -> float:
+            file.write(b"x" * 400)
+            return seconds(lambda: os.fdatasync(file.fileno()))
+
+        taken = median(once() for _ in range(200))
+    return Row("a flush of this disk", f"{taken * 1e3:.2f} ms", "", "", "", None)
+
+
+def share(what: str, own: float, theirs: float, target: float) -> Row:
+    ratio = own / theirs
+    return Row(
+        what, f"{own:,.0f}/s", f"log in files: {theirs:,.0f}/s", f"{ratio:.2f}", f"≥ {target:g}", ratio >= target
+    )
+
+
+def appends(folder: Path, schema: Callable[[], Server], bench: Bench, rounds: int) -> Iterator[Row]:
+    """Acknowledged appends of one, eight and 32 processes, and of batches."""
+    address = schema().address
+
+    def remote(place: Path) -> Callable[[], object]:
+        log = PostgresLog(place / str(os.getpid()) / "mail", Server(address))
+        for _ in range(30):  # a writer at work: the server has made its plans; the first call is in the commands below
+            log.append([LETTER])
+        return lambda: log.append([LETTER])
+
+    for writers, target in TARGETS.items():
+        theirs, own = [], []
+        for number in range(rounds):
+            theirs.append(acknowledged(ours, folder / f"files-{writers}-{number}", writers, bench.seconds))
+            own.append(acknowledged(remote, folder / f"remote-{writers}-{number}", writers, bench.seconds))
+        yield share(f"appends, {writers} writer{'s' * (writers > 1)}", median(own), median(theirs), target)
+    logs = EventLog(folder / "batches"), PostgresLog(folder / "remote-batches", Server(address))
+    taken = medians(*(lambda log=log: seconds(lambda: log.append([LETTER] * BATCH)) for log in logs))
+    yield share(f"appends in batches of {BATCH:,}", BATCH / taken[1], BATCH / taken[0], BATCH_TARGET)
+
+
+def inboxes(bench: Bench, schema: Callable[[], Server], events: int) -> Iterator[Row]:
+    """A warm inbox: another one has sent a mail, and the page of 50 newest is asked for again."""
+    bench.grow(events)
+    files = EventLog(bench.log)
+    server = schema()
+    copied = bench.folder / "copied"
+    shutil.copytree(bench.log, copied)
+    to_server(copied, server)
+    sender, reader = PostgresLog(bench.folder / "sender", server), PostgresLog(copied, Server(server.address))
+
+    def asked(writer: EventLog, log: EventLog) -> Callable[[], float]:
+        box = Mailbox(log, MemoryBlobs(), FileProjections(log))
+
+        def ask() -> float:
+            (event,) = writer.append([LETTER])
+            start = time.perf_counter()
+            listed = box.inbox(LETTER.recipients[0], limit=50)
+            taken = time.perf_counter() - start
+            if listed[0].id != event.id:
+                sys.exit("an inbox lacks the newest mail")
+            return taken
+
+        return ask
+
+    theirs, own = medians(asked(EventLog(bench.log), files), asked(sender, reader))
+    row = cold(f"warm inbox with catch-up, {events:,} events", own, "log in files", theirs, 2)
+    yield row._replace(ours=f"{own * 1e3:.1f} ms", contender=f"log in files: {theirs * 1e3:.1f} ms")
+
+
+def commands(bench: Bench, schema: Callable[[], Server]) -> Iterator[Row]:
+    """Whole processes of `team-mail`."""
+    files, remote = ({"TEAM_HOME": str(bench.folder / name / ".team")} for name in ("cold", "cold-remote"))
+    address = schema().address
+    remote |= {"TEAM_LOG_URL": address.url, "TEAM_LOG_NAME": address.schema}
+    send = [COMMAND, "send", "--to", "you", "-s", "Cold", "-b", "A body.", "-f", "you"]
+    for words, target in ((send, 3), ([COMMAND, "inbox", "-p", "you"], 2)):
+        theirs, own = medians(*(lambda env=env, words=words: seconds_of(words, env) for env in (files, remote)))
+        yield cold(f"`team-mail {words[1]}`, a whole process", own, "log in files", theirs, target)
+
+
+def followed(writer: EventLog, log: EventLog) -> list[float]:
+    """Return how long each of some sends took to come to a follower, in seconds."""
+    sent: dict[str, float] = {}
+    taken: list[float] = []
+    arrived, stop = threading.Semaphore(0), threading.Event()
+    follower = log.follow(stop=stop)
+
+    def follow() -> None:
+        for event in follower:
+            now = time.perf_counter()
+            taken.append(now - sent.get(event.subject, now))
+            arrived.release()
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    for number in range(-5, SENDS):
+        subject = str(number)
+        sent[subject] = time.perf_counter()
+        writer.append([LETTER._replace(subject=subject)])
+        arrived.acquire(timeout=30)
+        if number < 0:
+            taken.clear()
+    stop.set()
+    thread.join()
+    return taken
+
+
+def followers(folder: Path, schema: Callable[[], Server]) -> Iterator[Row]:
+    """From before the send to the event in the hand of a follower with a copy of its own."""
+    server = schema()
+    near, far = EventLog(folder / "followed"), PostgresLog(folder / "far", Server(server.address))
+    near.append([LETTER])
+    theirs = followed(EventLog(folder / "followed"), near)
+    own = followed(PostgresLog(folder / "near", server), far)
+    yield cold("send → follower, median", median(own), "log in files", median(theirs), 0.3)
+    late = quantiles(own, n=100)[-1]
+    yield Row("send → follower, 99th percentile", f"{late * 1e3:.1f} ms", "", "", "≤ 20 ms", late <= 0.02)
+
+
+def main() -> None:
+    """Print the table; write it to a page if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter rounds, a log of 20,000 events")
+    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on the disk to measure")
+    parser.add_argument("--markdown", type=Path, help="write the table to this page")
+    given = parser.parse_args()
+    load, numbers = os.getloadavg()[0], count(1)
+    with tempfile.TemporaryDirectory(prefix="team-mail-bench-", dir=given.folder) as name, running(Path(name)) as url:
+        folder = Path(name)
+        folder.chmod(0o755)
+        bench = Bench(folder, given.quick)
+
+        def schema() -> Server:
+            server = Server(Address(url, f"bench{next(numbers)}"))
+            upgrade(server)
+            return server
+
+        rows = [flush(folder), *appends(folder, schema, bench, 3)]
+        rows += inboxes(bench, schema, 20_000 if given.quick else 100_000)
+        rows += [*commands(bench, schema), *followers(folder, schema)]
+    show(rows)
+    if given.markdown:
+        machine = f"{os.cpu_count()} CPUs ({platform.machine()}), load average {load:.1f} at the start"
+        head = (
+            "# Benchmarks of a cluster\n\n"
+            'Measured by `make bench BENCH=cluster ARGS="--markdown docs/benchmarks-cluster.md"`: '
+            "PostgreSQL over loopback with TLS, beside the log in files in the same run.\n\n"
+            f"{machine}; Python {platform.python_version()}.\n\n"
+        )
+        given.markdown.write_text(head + markdown(rows) + "\n")
+    sys.exit(any(row.met is False for row in rows))
+
+
+if __name__ == "__main__":
+    main()

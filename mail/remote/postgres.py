@@ -1,0 +1,235 @@
+"""The log and the blobs of a team on PostgreSQL: written by one call of the server, read from this host's copy.
+
+An append is acknowledged once the server has committed it; a reply that was lost is asked for again with the same ids.
+Before anything is read the copy is brought up to date, so a reader sees what was acknowledged to anybody.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..clock import Clock, SystemClock, rfc3339
+from ..errors import LedElsewhere, LogUnavailable, OtherLog, UsageError
+from ..log.blobs import Blob, BlobMissing, FileBlobs
+from ..log.disk import Disk, make_folder, reason_of
+from ..log.event import ChainPosition, Draft, Event, Unsealed, decode, in_session, serialise
+from ..log.log import EventLog
+from ..log.recovery import Mending
+from ..log.segments import Segment
+from ..log.snapshot import Snapshot
+from ..log.writer import REMOTE
+from ..process import check_not_in_run
+from .connection import Sent, Server
+from .place import Mark, new_mark, read_mark, write_mark
+from .replica import Replica
+
+_WRITES = "writes to its team through .team/run alone: use the team-mail of the run"
+_LOOK_ANYWAY = 0.5  # seconds, in case a notification was lost
+
+
+class PostgresLog(EventLog):
+    """A log on a server, with a copy in a folder, `.team/mail`. Threads may share an instance."""
+
+    def __init__(
+        self,
+        folder: Path,
+        server: Server,
+        *,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+        lock_timeout: float = 10.0,
+        on_sealed: Callable[[Segment], object] | None = None,
+        session: str | None = None,
+    ) -> None:
+        super().__init__(folder, clock=clock, disk=disk, lock_timeout=lock_timeout, session=session)
+        self.server = server
+        self._stamp = clock or SystemClock()
+        disk = disk or Disk()
+        self._replica = Replica(folder, self.segments, disk, self.lock)
+        self._told = on_sealed
+        self._mark: Mark | None = None
+
+    @property
+    def copy_of(self) -> str:
+        """The address of the server."""
+        return str(self.server.address)
+
+    @property
+    def place(self) -> str:
+        """The name of this folder, which no other has; the folder is marked as a copy first. Raises LogUnavailable."""
+        if self._mark is None:
+            self._mark = self._marked()
+        return self._mark.place
+
+    def create(self) -> None:
+        """Check that the server has a log for this team; its first event comes with the first append."""
+        self._catch_up()
+
+    def append(self, drafts: Sequence[Draft], repeats: list[Event] | None = None) -> list[Event]:
+        """Append drafts in order as one transaction; return their events once the server has committed them.
+
+        A draft whose id the log already has is not written again; its event is added to `repeats`. Raises InvalidEvent,
+        NotFromRun, LedElsewhere, LogUnavailable, and InDoubt if no answer came.
+        """
+        if not drafts:
+            return []
+        if not self._prepared:
+            check_not_in_run(self.folder.parent, _WRITES)
+            self._prepared = True
+        stamp = rfc3339(self._stamp.now())
+        unsealed = [serialise(draft, stamp) for draft in in_session(drafts, self.session)]
+        by_id = {item.id: item for item in reversed(unsealed)}
+        answers = self.server.send([item.middle.decode() for item in unsealed], self.place)
+        known = {answer.id: _event(answer) for answer in answers if answer.line is not None}
+        if repeats is not None:
+            repeats += [known[item.id] for item in unsealed if item.id in known]
+        events = known | {each.id: _sealed(by_id[each.id], each) for each in answers if each.line is None}
+        return [events[item.id] for item in unsealed]
+
+    def look(self) -> tuple[Snapshot, io.BufferedReader | None]:
+        """Return the copy's files, brought up to date, and the active one, opened."""
+        self._catch_up()
+        return super().look()
+
+    def newest(self) -> Event | None:
+        """Return the last event."""
+        self._catch_up()
+        return super().newest()
+
+    def head(self) -> ChainPosition:
+        """Return the position of the last event."""
+        return self._catch_up()
+
+    def lead(self) -> None:
+        """Lead the team from this folder, unless another one is on record. Raises LedElsewhere."""
+        place, host = self.server.lead(self.place, self._named())
+        if place != self.place:
+            raise LedElsewhere(host)
+
+    def take_lead(self) -> None:
+        """Lead the team from this folder from now on: what the former one appends beside mail is refused."""
+        self.server.lead(self.place, self._named(), force=True)
+
+    def repair(self, lost: Sequence[tuple[int, str]] = ()) -> Mending:
+        """Refuse: the copy mends itself, and the server's log is restored from a backup of the server."""
+        del lost
+        raise UsageError(
+            f"this log is on {self.server.address}, and {self.folder} is a copy: what does not verify there is fetched "
+            "again by the next command. Restore a server that lost something from its own backup"
+        )
+
+    def _follow(self, last: int, stop: threading.Event | None) -> Iterator[Event]:
+        from ..log.reading import Cursor
+
+        cursor = Cursor(self.active, self.segments, last)
+        for _ in self.server.news(stop or threading.Event(), _LOOK_ANYWAY):
+            self._catch_up()
+            yield from cursor.news()
+
+    def _catch_up(self) -> ChainPosition:
+        """Copy what is new, and return the position of the last event. Raises OtherLog, LogDamaged, LogUnavailable."""
+        _ = self.place
+        try:
+            while True:
+                head = self._replica.head()
+                answer = self.server.lines(head.seq)
+                lines = [line.encode() for _, line in answer]
+                if head.seq:
+                    self._check_same(head, lines)
+                    del lines[0]
+                if not lines:
+                    return head
+                for segment in self._replica.add(lines):
+                    if self._told:
+                        self._told(segment)
+        except OSError as error:
+            raise LogUnavailable(f"cannot write the copy of the log in {self.folder}: {reason_of(error)}") from error
+
+    def _check_same(self, head: ChainPosition, lines: Sequence[bytes]) -> None:
+        """Raise OtherLog unless the server's line at the copy's head is that very line."""
+        if not lines or not lines[0].endswith(f'"hash":"{head.hash}"}}'.encode()):
+            raise OtherLog(
+                f"{self.server.address} does not have event {head.seq} ({head.hash}), which its copy in {self.folder} "
+                "has: it is another log, or lost its end in a failover or by an older backup. Restore the server; or "
+                f"move {self.folder} away to go on without the events that only copies have"
+            )
+
+    def _marked(self) -> Mark:
+        mark = read_mark(self.folder)
+        if mark is None:
+            if self.active.exists() or self.segments.folder.exists():
+                raise LogUnavailable(
+                    f"{self.folder} has a log of its own: `team log migrate --to {self.server.address.url}` copies it "
+                    "to the server; or take [log] url out of team.toml"
+                )
+            mark = self._first_mark()
+        elif mark.address != self.server.address:
+            raise LogUnavailable(
+                f"{self.folder} is a copy of {mark.address}, and [log] names {self.server.address}: write there which "
+                f"one is right; if the server has moved, delete {self.folder / REMOTE}, events.jsonl and segments"
+            )
+        return mark
+
+    def _first_mark(self) -> Mark:
+        try:
+            make_folder(self.folder)
+            with self.lock:
+                mark = read_mark(self.folder)
+                if mark is None:
+                    write_mark(self.folder, mark := new_mark(self.server.address))
+                return mark
+        except OSError as error:
+            raise LogUnavailable(f"cannot write in {self.folder}: {reason_of(error)}") from error
+
+    def _named(self) -> str:
+        return f"{socket.gethostname()}:{self.folder.absolute().parent}"
+
+
+class PostgresBlobs(FileBlobs):
+    """Blobs on a server, those that were once needed here also in a folder."""
+
+    def __init__(self, folder: Path, server: Server, disk: Disk | None = None) -> None:
+        super().__init__(folder, disk)
+        self._server = server
+
+    def put(self, data: bytes) -> Blob:
+        """Store bytes on the server and return their name. Raises LogUnavailable, OSError."""
+        self._server.put_blob(bytes(data))
+        return super().put(data)
+
+    def read(self, sha256: str) -> bytes:
+        """Return the bytes of that name, fetched if they are not here. Raises BlobMissing, LogUnavailable."""
+        try:
+            return super().read(sha256)
+        except BlobMissing:
+            self.path(sha256)
+            data = self._server.blob(sha256)
+            if data is None:
+                raise
+        super().put(data)
+        return data
+
+    def names(self) -> list[str]:
+        """Return the names of all blobs; those that are not here yet are fetched first."""
+        for name in self._server.blob_names():
+            self.read(name)
+        return super().names()
+
+
+def _event(answer: Sent) -> Event:
+    event = decode((answer.line or "").encode())
+    if event is None:
+        raise LogUnavailable(f"event {answer.seq} of the server does not verify")
+    return event
+
+
+def _sealed(item: Unsealed, answer: Sent) -> Event:
+    """Return the event that the server wrote, after a check that its line is the one that this client would write."""
+    _, here = item.seal(ChainPosition(answer.seq - 1, "", answer.prev or ""))
+    if here.hash != answer.hash:
+        raise LogUnavailable(f"event {answer.seq} was written by the server in other bytes than it was given")
+    return item.event(here)

@@ -1,0 +1,48 @@
+"""A log on a server, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ....mail.text.units import counted
+
+if TYPE_CHECKING:
+    from ...api.outside.cluster import Cluster, Local, Moved
+
+
+def cluster(each: Cluster) -> Iterator[str]:
+    """Say what a server has of the team's log, and what to do about it."""
+    state = each.state
+    yield f"{each.address}: PostgreSQL {state.server}"
+    if not state.version:
+        yield "no schema of a team: `team cluster init`"
+    else:
+        was = "" if each.before in {None, state.version} else f", was {each.before or 'none'}"
+        yield f"schema version {state.version}{was}: {counted(state.events, 'event')}, {counted(state.blobs, 'blob')}"
+        yield f"led from {state.leader}" if state.leader else "nobody has led it yet"
+        if state.closed:
+            yield f"closed: {state.closed}"
+    for advice in each.advice:
+        yield f"- {advice}"
+
+
+def local(each: Local) -> Iterator[str]:
+    """Say where a server to try it with is, and what to do with it."""
+    if not each.running:
+        yield f"stopped; its data stays in {each.folder}"
+        return
+    yield f"PostgreSQL runs in {each.folder}; `team cluster down --local` stops it"
+    yield "new team: write this into .team/team.toml; one with mail: `team log migrate --to` this url"
+    yield f'[log]\nurl = "{each.url}"'
+
+
+def moved(each: Moved) -> Iterator[str]:
+    """Say what was copied, and what has to stand in team.toml now."""
+    done = each.done
+    held = f"{counted(done.events, 'event')} and {counted(done.blobs, 'blob')}"
+    yield f"{held} are in {each.to}; {done.copied} copied now"
+    yield "nothing is written until you do this:"
+    if each.line.startswith("["):
+        yield "write into .team/team.toml:"
+    yield each.line
