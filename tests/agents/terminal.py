@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 ROWS, COLUMNS = 50, 160
-LONGEST, AGAIN = 60.0, 3.0  # seconds
+LONGEST = 60.0  # seconds
 # What a program asks its terminal, and what one answers: where the cursor is, what it can, and its two colours.
 ANSWERS = {
     b"\x1b[6n": b"\x1b[1;1R",
@@ -65,15 +65,6 @@ class Terminal:
     def shows(self, text: str) -> None:
         """Wait until it has shown a text, whose spaces do not count."""
         self.until(lambda: text.replace(" ", "") in self.shown)
-
-    def presses(self, keys: str, shown: str) -> None:
-        """Press keys until a text is shown: a program drops those that come before it listens."""
-        for _ in range(round(LONGEST / AGAIN)):
-            os.write(self._main, keys.encode())
-            with self._more:
-                if self._more.wait_for(lambda: shown.replace(" ", "") in self.shown, AGAIN):
-                    return
-        self.shows(shown)
 
     def types(self, text: str, *, echo: bool = False) -> None:
         """Press keys; with `echo`, wait until they are shown, and press Enter then."""

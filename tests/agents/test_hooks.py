@@ -30,7 +30,7 @@ AT_STOP = {"claude", "codex", "gemini", "copilot"}  # whose sessions go on with 
 # What a session in a terminal is started with, and what it shows when it waits for a prompt.
 IN_A_TERMINAL: dict[str, tuple[list[str], str]] = {
     "claude": (["--permission-mode", "default", "--allowedTools", "Bash"], "/effort"),
-    "codex": (["--dangerously-bypass-approvals-and-sandbox"], "Hooks need review"),
+    "codex": (["--dangerously-bypass-approvals-and-sandbox", "--dangerously-bypass-hook-trust"], "gpt-5 default"),
     "gemini": (["-m", "gemini-2.5-flash", "--yolo"], "Type your message"),
 }
 
@@ -106,10 +106,6 @@ def test_a_hook_joins_an_interactive_session_to_the_team(project, model, cli):
 
     with Terminal([str(path), *words], project.folder, project.environ) as terminal:
         terminal.shows(ready)
-        if cli == "codex":
-            terminal.presses("\x1b[B", "\u203a 2. Trust all and continue")
-            terminal.types("\r")
-            terminal.shows("gpt-5 default")
         project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
         terminal.types("You are `ann`. Do your part.", echo=True)
         terminal.until(lambda: len(asked()) == 3)
