@@ -21,6 +21,7 @@ from .marks import UNDOES, Mark, last_marks, missing
 from .message import Message, Receipt, newest_about, verified
 from .process import check_not_in_run
 from .query.rows import Projections
+from .query.words import searched
 
 _SEQ = r"[1-9][0-9]{0,14}"
 _ID = r"[0-9a-f][0-9a-f-]{3,35}"
@@ -275,11 +276,10 @@ class Mailbox:
     ) -> list[Message]:
         """Find messages by words in subject and body, best match first.
 
-        `persona` restricts the search to its mail; flags are those of `reader`, by default the same persona.
+        `persona` restricts the search to its mail; flags are those of `reader`, by default the same persona. Raises
+        UsageError for no words, for too many, and for one that is too long.
         """
-        words = sorted(set(re.findall(r"\w+", text.lower())))
-        if not words:
-            raise UsageError("search for what? give at least one word")
+        words = searched(text)
         self._check_reader()
         rows = self.projections.rows("search", words=words, persona=self.party or persona, limit=limit)
         return self._marked(rows, reader or persona)

@@ -16,6 +16,7 @@ from ...mail.errors import UsageError
 
 _SPACE = " \t\r\n"
 _DECODER = json.JSONDecoder()
+Path = Sequence[str | int]  # of keys, and numbers of items
 
 
 class Item(NamedTuple):
@@ -51,17 +52,17 @@ class Document(NamedTuple):
         unit = indented[1] if indented else None if "\n" not in text.strip() and text.strip() != "{}" else "  "
         return cls(text, unit, "\r\n" if "\r\n" in text else "\n")
 
-    def items(self, path: Sequence[str] = ()) -> list[Item]:
-        """Return the items of the object or array at a path of keys; none if there is no such place."""
+    def items(self, path: Path = ()) -> list[Item]:
+        """Return the items of the object or array at a path; none if there is no such place."""
         at = self._place(path)
         return [] if at is None else _items(self.text, at)
 
-    def value(self, path: Sequence[str]) -> Any:
+    def value(self, path: Path) -> Any:
         """Return the value at a path; None if there is none."""
         at = self._place(path)
         return None if at is None else _DECODER.raw_decode(self.text, at)[0]
 
-    def added(self, path: Sequence[str], key: str, value: Any) -> Document:
+    def added(self, path: Path, key: str, value: Any) -> Document:
         """Return the document with a new last item in the object (`key`), or in the array (""), at a path."""
         at = self._place(path)
         if at is None:
@@ -73,7 +74,7 @@ class Document(NamedTuple):
             return self._put(items[-1].end, "," + self._line(depth) + text)
         return self._put(at + 1, self._line(depth) + text + self._line(depth - 1))
 
-    def removed(self, path: Sequence[str], number: int) -> Document:
+    def removed(self, path: Path, number: int) -> Document:
         """Return the document without an item of the object or array at a path, and without what came with it."""
         at = self._place(path)
         if at is None:
@@ -88,10 +89,11 @@ class Document(NamedTuple):
         end = item.end + len(tail) if self.text.startswith(tail, item.end) else item.end
         return self._cut(at + 1, end)
 
-    def _place(self, path: Sequence[str]) -> int | None:
+    def _place(self, path: Path) -> int | None:
         at = _after_space(self.text, 1 if self.text.startswith("\ufeff") else 0)
         for key in path:
-            found = [item for item in _items(self.text, at) if item.key == key]
+            items = _items(self.text, at)
+            found = items[key : key + 1] if isinstance(key, int) else [item for item in items if item.key == key]
             if not found:
                 return None
             at = found[0].at

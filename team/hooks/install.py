@@ -17,11 +17,11 @@ from typing import Any, NamedTuple, cast
 from ...mail.errors import TeamMailError, UsageError
 from ...mail.text.nearest import suggestion
 from .agents import AGENTS, PLUGIN, Hooked
-from .edit import Document, Item
+from .edit import Document
 from .files import delete, missing_folders, read, write
 
 HOOKS = "hooks"
-_ENTRY = re.compile(r" hook show \w+(?: --persona (\S+))? \w+ #(\d+)$")
+_ENTRY = re.compile(r" hook show \w+(?: --persona (\S+))? \w+(?: \|\| true)?(?: #(\d+))?$")
 _PLUGIN = re.compile(r"`team hook uninstall opencode` removes this file\. #(\d+)$", re.MULTILINE)
 _PERSONA = re.compile(r'"--persona", "([^"]+)"')
 _OBJECT, _FILE = 2, 3  # levels of an entry for which the object of hooks was made, or the file, too
@@ -33,6 +33,15 @@ class Place(NamedTuple):
     top: Path
     home: Path
     for_user: bool = False
+
+
+class Found(NamedTuple):
+    """One of our entries: the list that it stands in, its number there, what it is, and what its command says."""
+
+    path: tuple[str | int, ...]
+    number: int
+    value: Any
+    words: re.Match[str]
 
 
 class State(NamedTuple):
@@ -99,8 +108,8 @@ def state(agent: str, place: Place) -> State:
             return State(agent, file, bool(_PLUGIN.search(text)), "".join(_PERSONA.findall(text)))
         document = Document.of(text)
         _check(hooked, document)
-        entries = [entry for event in hooked.events.values() for _, entry in _ours(hooked, document, event)]
-        return State(agent, file, bool(entries), next((entry[1] or "" for entry in entries), ""))
+        entries = [*_ours(hooked, document)]
+        return State(agent, file, bool(entries), next((entry.words[1] or "" for entry in entries), ""))
     except TeamMailError as error:
         return State(agent, file, installed=False, problem=str(error))
 
@@ -148,7 +157,7 @@ def _with_entries(agent: str, file: Path, before: str | None, folders: int, pers
 
 def _entry(agent: str, hooked: Hooked, event: str, persona: str, levels: int) -> dict[str, Any]:
     program = shlex.quote(_program())
-    words = f"test ! -x {program} || {program} {shlex.join([*_words(agent, persona), event])} #{levels}"
+    words = f"test ! -x {program} || {program} {shlex.join([*_words(agent, persona), event])} || true #{levels}"
     limit, most = hooked.limit
     command = {"type": "command", hooked.command: words, limit: most}
     return {HOOKS: [command]} if hooked.grouped else command
@@ -160,15 +169,14 @@ def _without_entries(hooked: Hooked, document: Document) -> tuple[Document, int 
     If nothing else is left of a file that was made for them, also how many folders were; else None.
     """
     most = 0
-    for name in reversed(list(hooked.events.values())):
-        for number, entry in reversed([*_ours(hooked, document, name)]):
-            levels = int(entry[2])
-            most = max(most, levels)
-            document = document.removed((HOOKS, name), number)
-            if levels and not document.value((HOOKS, name)):
-                document = _without(document, (HOOKS,), name)
-            if levels >= _OBJECT and not document.value((HOOKS,)):
-                document = _without(document, (), HOOKS)
+    for path, number, _, words in reversed([*_ours(hooked, document)]):
+        levels, name = int(words[2] or 0), str(path[1])
+        most = max(most, levels)
+        document = document.removed(path, number)
+        if levels and not document.value((HOOKS, name)):
+            document = _without(document, (HOOKS,), name)
+        if most >= _OBJECT and not document.value((HOOKS,)):
+            document = _without(document, (), HOOKS)
     left = {item.key for item in document.items()} - ({"version"} if hooked.own else set[str]())
     return document, most - _FILE if most >= _FILE and not left else None
 
@@ -178,22 +186,18 @@ def _without(document: Document, path: tuple[str, ...], key: str) -> Document:
     return document.removed(path, number)
 
 
-def _ours(hooked: Hooked, document: Document, name: str) -> Iterator[tuple[int, re.Match[str]]]:
-    """Yield our entries of an event: the number of each, and what its command says."""
-    for number, item in enumerate(document.items((HOOKS, name))):
-        if entry := _ENTRY.search(_command(hooked, item)):
-            yield number, entry
-
-
-def _command(hooked: Hooked, item: Item) -> str:
-    """Return the command of an entry that has but one; "" for any other."""
-    value = _object(item.value)
-    if hooked.grouped:
-        commands = value.get(HOOKS)
-        listed = cast("list[Any]", commands) if isinstance(commands, list) else []
-        value = _object(listed[0]) if len(listed) == 1 else {}
-    words = value.get(hooked.command)
-    return words if isinstance(words, str) else ""
+def _ours(hooked: Hooked, document: Document) -> Iterator[Found]:
+    """Yield our entries, wherever somebody has moved them: whole ones, and commands in a group with others."""
+    for event in document.items((HOOKS,)):
+        listed = (HOOKS, event.key)
+        for number, item in enumerate(document.items(listed)):
+            group = (*listed, number, HOOKS)
+            commands = document.items(group) if hooked.grouped else [item]
+            for inner, command in enumerate(commands):
+                words = _object(command.value).get(hooked.command)
+                if isinstance(words, str) and (said := _ENTRY.search(words)):
+                    alone = len(commands) == 1
+                    yield Found(listed if alone else group, number if alone else inner, item.value, said)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -201,16 +205,13 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _has_all(agent: str, hooked: Hooked, document: Document, persona: str) -> bool:
-    """Tell whether each event has just the entry that would be written for it."""
+    """Tell whether there are just the entries that would be written, each for its event."""
+    ours = {entry.path: entry for entry in _ours(hooked, document)}
     for event, name in hooked.events.items():
-        ours = [*_ours(hooked, document, name)]
-        items = document.items((HOOKS, name))
-        if len(ours) != 1:
+        entry = ours.pop((HOOKS, name), None)
+        if entry is None or entry.value != _entry(agent, hooked, event, persona, int(entry.words[2] or 0)):
             return False
-        number, entry = ours[0]
-        if items[number].value != _entry(agent, hooked, event, persona, int(entry[2])):
-            return False
-    return True
+    return not ours and len([*_ours(hooked, document)]) == len(hooked.events)
 
 
 def _document(file: Path, text: str, agent: str) -> Document:

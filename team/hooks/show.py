@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-BUDGET = 8_000  # characters of what is shown at once: agents cut off more
 _MOST_INPUT = 1 << 20  # bytes of what an agent tells its hook
 _STOP, _START = "stop", "start"
 

@@ -7,6 +7,7 @@ the site that a page is of, the token, and the process at the other end, which m
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -30,7 +31,7 @@ from ..console.common.console import ConsoleOptions
 from ..console.connection import Connection as Held
 from ..console.guard.names import check_names
 from ..session import ending
-from .server import make_server
+from .server import make_server, user
 from .team_desk import TeamDesk
 
 HOST, PATH = "127.0.0.1", "/mcp"
@@ -52,6 +53,7 @@ class _Server(uvicorn.Server):
         yield
 
     def end(self) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # requests that are cut off now are no errors
         self.should_exit = True
 
 
@@ -70,7 +72,8 @@ class Guard:
             headers = Headers(scope=scope)
             try:
                 check_names(scope, headers, self._options, ())
-                scope["caller"] = await run_in_threadpool(self._caller, headers)
+                scope["caller"] = caller = await run_in_threadpool(self._caller, headers)
+                scope["user"] = user(caller.token, caller.sender)
                 await run_in_threadpool(self._check_process, scope)
             except TeamMailError as error:
                 await problem(error)(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 from ...mail.commands.caller import own_mailbox
@@ -18,6 +19,7 @@ def serve_stdio(persona: str | None) -> None:
 
     Raises NoTeam, NoIdentity, UnknownRecipient, and UsageError for a run that is to act as somebody else.
     """
+    _end_at_once()
     if folder := own_run_folder():
         of_run = RunDesk(folder, persona or "")
         make_server(lambda _: of_run).run("stdio")
@@ -25,6 +27,12 @@ def serve_stdio(persona: str | None) -> None:
     name, mailbox = own_mailbox(persona)
     own = TeamDesk(mailbox, name)
     make_server(lambda _: own, own).run("stdio")
+
+
+def _end_at_once() -> None:
+    """Let Ctrl-C, and a client that reads no more, end this process: as exceptions, both would wait for a next line."""
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def serve_http(persona: str | None, port: int, ready: Callable[[str], object]) -> None:

@@ -7,22 +7,24 @@ words that say what to do.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import ContextVar
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
-import anyio.from_thread
 import anyio.to_thread
 from mcp.server import MCPServer
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated
 from pydantic import Field
 
 from ...mail.errors import TeamMailError
-from .desk import SHOWN, Desk, Filter, Reading, Writing
+from .desk import SHOWN, Desk, Filter, Reading, Writing, bounded
 from .team_desk import TeamDesk
 
 INBOX = "team://inbox"
@@ -75,6 +77,11 @@ def make_server(desk_of: Callable[[Any], Desk], own: TeamDesk | None = None) -> 
     return server
 
 
+def user(token: str, sender: str) -> AuthenticatedUser:
+    """Return whom the SDK compares with whoever began a session, so that no token goes on with another one's."""
+    return AuthenticatedUser(AccessToken(token="", client_id=token, scopes=[], subject=sender))
+
+
 def inbox(
     unread: bool = True, channel: Name = "", sender: str = "", type: str = "", tag: str = "", limit: Limit = SHOWN
 ) -> str:
@@ -115,7 +122,7 @@ def _done(act: Callable[[Desk], str]) -> str:
     try:
         return act(_desk.get())
     except (TeamMailError, OSError) as error:
-        raise ToolError(str(error)) from None
+        raise ToolError(bounded(str(error), "of what was asked for")) from None
 
 
 def _inbox() -> str:
@@ -139,13 +146,20 @@ async def _watched(
 ) -> AsyncGenerator[None]:
     """Look after one desk while the server runs, from when its client has been greeted on."""
     stop, after = threading.Event(), own.head() if own else 0
-
-    def look() -> None:
-        greeted.wait()
-        if own is not None and not stop.is_set():
-            own.follow(after, lambda: anyio.from_thread.run(bus.publish, ResourceUpdated(uri=INBOX)), stop)
+    loop = asyncio.get_running_loop()
 
     async with anyio.create_task_group() as group:
+
+        def publish() -> None:
+            if not stop.is_set():
+                group.start_soon(bus.publish, ResourceUpdated(uri=INBOX))
+
+        def look() -> None:
+            greeted.wait()
+            with suppress(Exception):  # what escaped would end the server, which then waits for its client's next line
+                if own is not None and not stop.is_set():  # to tell is not to wait: a loop may end without an answer
+                    own.follow(after, lambda: loop.call_soon_threadsafe(publish), stop)
+
         group.start_soon(lambda: anyio.to_thread.run_sync(look, abandon_on_cancel=True))
         try:
             yield

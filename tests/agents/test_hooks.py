@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .clis import INSTALLED
+from .clis import INSTALLED, KEY
+from .model import SHELLS
+from .terminal import Terminal
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
 COMMAND = {"codex": str(Path(sys.executable).with_name("team-mail"))}  # whose login shell may have another PATH
@@ -23,6 +25,29 @@ ONCE: dict[str, list[str]] = {
     "opencode": [],
 }
 AT_STOP = {"claude", "codex", "gemini", "copilot"}  # whose sessions go on with what a hook shows them at their end
+
+
+# What a session in a terminal is started with, and what it shows when it waits for a prompt.
+IN_A_TERMINAL: dict[str, tuple[list[str], str]] = {
+    "claude": (["--permission-mode", "default", "--allowedTools", "Bash"], "/effort"),
+    "codex": (["--dangerously-bypass-approvals-and-sandbox", "--dangerously-bypass-hook-trust"], "gpt-5 default"),
+    "gemini": (["-m", "gemini-2.5-flash", "--yolo"], "Type your message"),
+}
+
+
+def trusted(project, name: str) -> None:
+    """Write what an agent's dialogs write when a person has logged in and trusts the project."""
+    folder, home = str(project.folder.resolve()), project.home
+    if name == "claude":
+        known = {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}
+        answers = {"hasCompletedOnboarding": True, "customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []}}
+        (home / ".claude.json").write_text(json.dumps({**answers, "projects": {folder: known}}))
+    elif name == "codex":
+        (home / ".codex" / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": KEY}))
+        with (home / ".codex" / "config.toml").open("a") as file:
+            file.write(f'\n[projects."{folder}"]\ntrust_level = "trusted"\n')
+    elif name == "gemini":
+        (home / ".gemini" / "trustedFolders.json").write_text(json.dumps({folder: "TRUST_FOLDER"}))
 
 
 def session(project, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -43,9 +68,8 @@ def test_a_session_is_shown_mail_before_its_turn_and_at_its_stop(project, model,
         file: file.read_bytes() for file in project.folder.rglob("*") if file.is_file() and ".git" not in file.parts
     }
     assert project.run("team", "hook", "install", cli, "--persona", "ann").returncode == 0
-    trusted = project.home / ".gemini" / "trustedFolders.json"  # as its dialog writes it
     if cli == "gemini":
-        trusted.write_text(json.dumps({str(project.folder.resolve()): "TRUST_FOLDER"}))
+        trusted(project, cli)
     project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
     model.scripts = {"ann": {"": (f'{COMMAND.get(cli, "team-mail")} send --to ann --from bob -s Second -b "{PEAR}"',)}}
 
@@ -64,6 +88,38 @@ def test_a_session_is_shown_mail_before_its_turn_and_at_its_stop(project, model,
     assert {(event["sender"], event["run"]) for event in project.events("mail.read")} == {("ann", None)}
     assert project.run("team", "hook", "uninstall", cli).returncode == 0
     assert all(file.read_bytes() == data for file, data in before.items())
+
+
+@pytest.mark.parametrize("cli", sorted(IN_A_TERMINAL))
+def test_a_hook_joins_an_interactive_session_to_the_team(project, model, cli):
+    """In a terminal: mail is in what the model gets for a prompt, and what comes meanwhile keeps it going once."""
+    project.team("ann", "bob")
+    assert project.run("team", "hook", "install", cli, "--persona", "ann").returncode == 0
+    trusted(project, cli)
+    command = Path(sys.executable).with_name("team-mail")
+    model.scripts = {"ann": {"": (f'{command} send --to ann --from bob -s Second -b "{PEAR}"',)}}
+    words, ready = IN_A_TERMINAL[cli]
+    path = next(folder / cli for folder in INSTALLED if (folder / cli).exists())
+
+    def asked() -> list[str]:
+        return [request.text for request in model.requests if set(SHELLS) & set(request.tools)]
+
+    with Terminal([str(path), *words], project.folder, project.environ) as terminal:
+        terminal.shows(ready)
+        project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
+        terminal.types("You are `ann`. Do your part.", echo=True)
+        terminal.until(lambda: len(asked()) == 3)
+        terminal.until(lambda: terminal.shown.count("Done.") >= 2)
+        terminal.types("Say more.", echo=True)
+        terminal.until(lambda: len(asked()) >= 4)
+
+    first, second, third, last = asked()
+    assert PLUM in first
+    assert f"    {PEAR}" not in second
+    assert f"    {PEAR}" in third
+    assert "Say more." in last
+    assert {(event["sender"], event["run"]) for event in project.events("mail.read")} == {("ann", None)}
+    assert len(project.events("mail.read")) == 2
 
 
 @pytest.mark.parametrize("cli", ["claude"])

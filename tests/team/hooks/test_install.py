@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,53 @@ def test_what_others_have_added_since_then_stays(place):
     assert uninstall("claude", place)[1]
 
     assert json.loads(file.read_text()) == {"hooks": {"Stop": [mine]}, "model": "opus"}
+
+
+MINE = {"type": "command", "command": "mine"}
+
+
+@pytest.mark.parametrize("edit", ["joined to another", "moved to another event", "its number gone", "twice"])
+def test_entries_that_somebody_has_edited_are_found(place, edit):
+    """They go wherever they have been moved, and alone; a second installation puts them right."""
+    file = install("claude", place, "ann")[0].file
+    written = file.read_text()
+    hooks = json.loads(written)["hooks"]
+    if edit == "joined to another":
+        hooks["Stop"][0]["hooks"].insert(0, MINE)
+    elif edit == "moved to another event":
+        hooks["SubagentStop"] = hooks.pop("Stop")
+    elif edit == "twice":
+        hooks["Stop"] *= 2
+    edited = json.dumps({"hooks": hooks}, indent=2)
+    edited = re.sub(r" #\d", "", edited) if edit == "its number gone" else edited
+
+    file.write_text(edited)
+    assert state("claude", place).persona == "ann"
+    assert install("claude", place, "bob")[1]
+    assert file.read_text().count("hook show claude --persona bob") == 3
+    assert file.read_text().count("hook show") == 3
+    assert not install("claude", place, "bob")[1]
+
+    file.write_text(edited)
+    assert uninstall("claude", place)[1]
+    assert "hook show" not in (file.read_text() if file.exists() else "")
+    if edit == "joined to another":
+        assert json.loads(file.read_text()) == {"hooks": {"Stop": [{"hooks": [MINE]}]}}
+
+
+def test_an_entry_whose_program_fails_is_not_in_the_way(place, tmp_path, monkeypatch):
+    """An older version does not know the words, and 2 is the exit code by which agents refuse a prompt."""
+    program = tmp_path / "team"
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    file = install("claude", place, "ann")[0].file
+    (entry,) = json.loads(file.read_text())["hooks"]["UserPromptSubmit"]
+    words = ["sh", "-c", entry["hooks"][0]["command"]]
+    assert subprocess.run(words, check=False).returncode == 0
+    program.write_text("#!/bin/sh\nexit 2\n")
+    program.chmod(0o755)
+    assert subprocess.run(words, check=False).returncode == 0
+    program.write_text(f"#!{tmp_path}/gone/python\n")
+    assert subprocess.run(words, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 @pytest.mark.parametrize(

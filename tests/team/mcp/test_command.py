@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -23,6 +24,10 @@ from .talking import asked, asked_over_http
 
 TEAM = str(Path(sys.executable).with_name("team"))
 PLAIN = {"PATH": os.environ["PATH"]}
+HELLO = {
+    "jsonrpc": "2.0", "id": 1, "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}  # fmt: skip
 ASK = """
 import sys, urllib.error, urllib.request
 try:
@@ -82,6 +87,62 @@ def test_it_does_not_start_for_nobody(home, words, said):
     assert ended.returncode == 2
     assert said in ended.stderr.decode()
     assert not ended.stdout
+
+
+@pytest.mark.parametrize("end", ["interrupted", "unread"])
+def test_it_ends_while_its_client_keeps_it_waiting(home, end):
+    """By Ctrl-C, and when nobody reads its answers: neither waits for a next line on standard input."""
+    with subprocess.Popen([TEAM, "mcp", "-p", "ann"], cwd=home.parent, env=PLAIN, stdin=-1, stdout=-1) as server:
+        try:
+            server.stdin.write(f"{json.dumps(HELLO)}\n".encode())
+            server.stdin.flush()
+            assert b"serverInfo" in server.stdout.readline()
+            if end == "interrupted":
+                server.send_signal(signal.SIGINT)
+            else:
+                server.stdout.close()
+                server.stdin.write(f"{json.dumps({**HELLO, 'id': 2, 'method': 'ping'})}\n".encode())
+                server.stdin.flush()
+            code = server.wait(20)
+        finally:
+            server.kill()
+    assert code == (-signal.SIGINT if end == "interrupted" else -signal.SIGPIPE)
+
+
+def test_a_session_is_not_taken_over_with_another_token(home):
+    """Whoever learns the id of a session can neither go on with it nor end it, in the name of another persona."""
+    tokens = Tokens(home)
+    ann, bob = (tokens.create(name, ["mail"], name) for name in ("ann", "bob"))
+    with subprocess.Popen([TEAM, "mcp", "--http", "--port", "0"], cwd=home.parent, env=PLAIN, stdout=-1) as server:
+        try:
+            address = server.stdout.readline().decode().strip()
+            told = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+            begin = urllib.request.Request(
+                address, json.dumps(HELLO).encode(), {**told, "authorization": f"Bearer {ann}"}
+            )
+            with urllib.request.urlopen(begin, timeout=20) as answer:
+                session = answer.headers["mcp-session-id"]
+            theirs = {**told, "mcp-session-id": session, "mcp-protocol-version": "2025-06-18"}
+            assert status(address, **theirs, authorization=f"Bearer {bob}") == 404
+            assert status(address, **theirs, authorization=f"Bearer {ann}") == 400
+        finally:
+            server.terminate()
+
+
+def test_over_http_it_ends_without_a_word_while_a_client_is_connected(home):
+    """A client keeps a connection open for what the server may tell it; that this ends with the server is no error."""
+    token = Tokens(home).create("ann", ["mail"], "ann")
+    told = {"accept": "application/json, text/event-stream", "authorization": f"Bearer {token}"}
+    words = [TEAM, "mcp", "--http", "--port", "0"]
+    with subprocess.Popen(words, cwd=home.parent, env=PLAIN, stdout=-1, stderr=-1) as server:
+        address = server.stdout.readline().decode().strip()
+        begin = urllib.request.Request(address, json.dumps(HELLO).encode(), told | {"content-type": "application/json"})
+        with urllib.request.urlopen(begin, timeout=20) as answer:
+            told["mcp-session-id"] = answer.headers["mcp-session-id"]
+        with urllib.request.urlopen(urllib.request.Request(address, headers=told), timeout=20):
+            server.send_signal(signal.SIGINT)
+            _, err = server.communicate(timeout=20)
+    assert (server.returncode, err) == (0, b"")
 
 
 def test_over_http_a_token_says_who_asks(home):

@@ -120,12 +120,30 @@ def test_what_is_wrong_is_an_error_of_the_tool_that_says_what_to_do(server, mail
         ("read", {"message": "99"}),
         ("inbox", {"channel": "revue"}),
         ("inbox", {"limit": 0}),
+        ("search", {"words": "w" * 201}),
+        ("search", {"words": " ".join(map(str, range(31)))}),
+        ("read", {"message": "9" * MOST * 2}),
     )
-    says = ("did you mean bob", "no recipient", "cannot attach", "cannot attach", "no message '99'", "revue", "greater")
+    says = (
+        "did you mean bob", "no recipient", "cannot attach", "cannot attach", "no message '99'", "revue", "greater",
+        "at most 30 words", "at most 30 words", "more characters",
+    )  # fmt: skip
     for text, said in zip(wrong, says, strict=True):
         assert text.startswith("!")
         assert said in text
+        assert len(text) < MOST + 200
     assert not events(home, "mail.sent")
+
+
+def test_a_look_at_the_mail_that_fails_is_not_the_end_of_the_server(mailbox):
+    """What follows the log in the background is a service to the calls: these go on, whatever becomes of it."""
+
+    class Broken(TeamDesk):
+        def follow(self, *_: object) -> None:
+            raise MemoryError
+
+    desk = Broken(mailbox, "ann")
+    assert asked(make_server(lambda _: desk, desk), ("inbox", {}), ("inbox", {})) == ["no mail\n"] * 2
 
 
 def test_attachments_come_from_the_checkout_and_are_shown_as_text(server, mailbox, home):
