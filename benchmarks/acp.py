@@ -28,6 +28,7 @@ from team_mail.personas.agents.command import CommandAgent
 from team_mail.team.open import mail_server
 
 from tests.agents.clis import CLIS, FOLDER, INSTALLED, Cli
+from tests.agents.ending import end_all_of
 from tests.agents.model import Call, Model, Request
 
 TARGET = 0.8
@@ -88,6 +89,7 @@ class Place:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        end_all_of(self._env["HOME"])
         if not was_asked:
             raise SystemExit(f"{words[0]} never asked its model")
         return self._model.at - began

@@ -126,7 +126,7 @@ def closing(context: Context, state: State, plan: TickPlan, head: int) -> list[D
     result = summary(replace(state, sprints=(*state.sprints[:-1], ended)), ended, context.clock.now())
     how = "converged" if result.converged else f"did not converge: {result.outcome}"
     subject = f"Sprint {result.sprint} {how}, {result.patches} landed"
-    data = {"sprint": plan.sprint, "outcome": plan.finish, "head": head}
+    data = {"sprint": plan.sprint, "outcome": plan.finish, "known": head}
     body = "\n".join(
         [*_result(result), *_questions(context, state), *_failures(state, result), *landing(context, state, result)]
     )

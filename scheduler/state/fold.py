@@ -124,7 +124,7 @@ class Fold:
 
     def _sprint_finished(self, fact: Fact) -> None:
         if self.sprints:
-            outcome, seen = fact.data["outcome"], fact.data.get("head", fact.seq)
+            outcome, seen = fact.data["outcome"], fact.data.get("known", fact.seq)
             self.sprints[-1] = replace(self.sprints[-1], finished=fact.ts, outcome=outcome, ended=fact.seq, seen=seen)
 
     def _sprint_stuck(self, fact: Fact) -> None:

@@ -176,7 +176,7 @@ def _is_verdict(value: Any) -> bool:
 
 
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("sprint", "tick", "attempt", "head"), _is_number),
+    **dict.fromkeys(("sprint", "tick", "attempt", "known"), _is_number),
     **dict.fromkeys(
         (
             "budget", "day", "limit", "persona", "base", "base_branch", "branch",

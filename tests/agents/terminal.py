@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from .ending import end_all_of
+
 ROWS, COLUMNS = 50, 160
 LONGEST = 60.0  # seconds
 # What a program asks its terminal, and what one answers: where the cursor is, what it can, and its two colours.
@@ -32,6 +34,7 @@ class Terminal:
     """A program in a terminal of its own, ended with all that it has started."""
 
     def __init__(self, words: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+        self._home = environ["HOME"]
         self._main, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._shown = bytearray()
@@ -50,6 +53,7 @@ class Terminal:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        end_all_of(self._home)
         os.close(self._main)
 
     @property
