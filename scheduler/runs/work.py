@@ -278,7 +278,8 @@ class Work:
         if question or launch.answer_only or not self.context.settings.sprint.questions:
             return question
         work = (task.dispatch, task.task) if task else (launch.run,)
-        asker = Asker(launch.persona, launch.run, work, captured.files if captured else (), any(self._sent()))
+        sent = any(event.kind == MailKind.SENT and event.run == launch.run for event in since)
+        asker = Asker(launch.persona, launch.run, work, captured.files if captured else (), sent)
         return last_question(self.context, asker, read_stream(log_of(self.folder)))
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
