@@ -66,16 +66,23 @@ class Terminal:
         with self._more:
             assert self._more.wait_for(happened, LONGEST), self.shown[-3000:]
 
+    def presses_enter_until(self, happened: Callable[[], object]) -> None:
+        """Press Enter, and again each second: a program takes one that comes fast behind a text for a part of it."""
+        for _ in range(int(LONGEST)):
+            os.write(self._main, b"\r")
+            with self._more:
+                if self._more.wait_for(happened, 1.0):
+                    return
+        raise AssertionError(self.shown[-3000:])
+
     def shows(self, text: str) -> None:
         """Wait until it has shown a text, whose spaces do not count."""
         self.until(lambda: text.replace(" ", "") in self.shown)
 
-    def types(self, text: str, *, echo: bool = False) -> None:
-        """Press keys; with `echo`, wait until they are shown, and press Enter then."""
+    def types(self, text: str) -> None:
+        """Press keys, and wait until they are shown."""
         os.write(self._main, text.encode())
-        if echo:
-            self.shows(text)
-            os.write(self._main, b"\r")
+        self.shows(text)
 
     def _read(self) -> None:
         with suppress(OSError):  # it has ended

@@ -107,11 +107,12 @@ def test_a_hook_joins_an_interactive_session_to_the_team(project, model, cli):
     with Terminal([str(path), *words], project.folder, project.environ) as terminal:
         terminal.shows(ready)
         project.run("team-mail", "send", "--to", "ann", "--from", "bob", "-s", "First", "-b", PLUM)
-        terminal.types("You are `ann`. Do your part.", echo=True)
+        terminal.types("You are `ann`. Do your part.")
+        terminal.presses_enter_until(asked)
         terminal.until(lambda: len(asked()) == 3)
         terminal.until(lambda: terminal.shown.count("Done.") >= 2)
-        terminal.types("Say more.", echo=True)
-        terminal.until(lambda: len(asked()) >= 4 or terminal.types("\r"))  # it may be busy with its hooks
+        terminal.types("Say more.")
+        terminal.presses_enter_until(lambda: len(asked()) >= 4)
 
     first, second, third, last = asked()
     assert PLUM in first
