@@ -6,7 +6,7 @@ again, there is one. A run that asked by mail itself, of type `question`, is not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -64,6 +64,11 @@ class Asker:
     def what(self) -> str:
         """What it did, in words."""
         return f"it changed {listed([line(file) for file in self.files], 3)}" if self.files else "it changed nothing"
+
+
+def sent_by(run: str, events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the mails among some events that a run has sent."""
+    return (event for event in events if event.kind == MailKind.SENT and event.run == run)
 
 
 def own_question(persona: str, run: str, since: Iterable[Event]) -> Question | None:

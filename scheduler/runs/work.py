@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...mail.errors import TeamMailError
-from ...mail.kinds import MailKind
 from ...mail.log.blobs import BlobMissing
 from ...mail.log.event import Draft, Event
 from ...personas.agent import Job, Outcome
@@ -29,7 +28,7 @@ from ...personas.spending.usage import UNKNOWN, Usage, whole
 from ...personas.streams.stream import read_stream
 from ...personas.workspace import Captured, Workspace
 from ..answers.delivery import taken_into_account
-from ..answers.questions import Asker, Question, last_question, own_question
+from ..answers.questions import Asker, Question, last_question, own_question, sent_by
 from ..answers.resuming import FRESH, Resumption, resumption
 from ..claims.barring import of_others
 from ..context import Context
@@ -278,8 +277,8 @@ class Work:
         if question or launch.answer_only or not self.context.settings.sprint.questions:
             return question
         work = (task.dispatch, task.task) if task else (launch.run,)
-        sent = any(event.kind == MailKind.SENT and event.run == launch.run for event in since)
-        asker = Asker(launch.persona, launch.run, work, captured.files if captured else (), sent)
+        files = captured.files if captured else ()
+        asker = Asker(launch.persona, launch.run, work, files, any(sent_by(launch.run, since)))
         return last_question(self.context, asker, read_stream(log_of(self.folder)))
 
     def _captured(self, workspace: Workspace, outcome: Outcome) -> RunResult:
@@ -331,8 +330,7 @@ class Work:
 
     def _sent(self) -> Iterator[Event]:
         """Yield the mails that the run has sent."""
-        since = self.context.mailbox.log.read(self.head)
-        return (event for event in since if event.kind == MailKind.SENT and event.run == self.launch.run)
+        return sent_by(self.launch.run, self.context.mailbox.log.read(self.head))
 
     def reports(self, result: RunResult) -> list[Draft]:
         """Return the events of what the run reported, if it is one that reports: of one that failed, only its mail."""
