@@ -129,6 +129,7 @@ ARROWS = {
         "scheduler.settings",
         "scheduler.state",
     },
+    "scheduler.hosts": {"scheduler.context"},
     "scheduler.landing": {
         "scheduler.claims",
         "scheduler.context",
