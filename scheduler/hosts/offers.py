@@ -17,9 +17,8 @@ from ..kinds import Kind
 from ..state.facts import Fact
 
 KINDS = frozenset(
-    {Kind.RUN_OFFERED, Kind.RUN_TAKEN, Kind.RUN_RETURNED, Kind.RUN_RECALLED, Kind.RUN_STOPPED,
-     Kind.RUN_FINISHED, Kind.RUN_LOST}
-)  # fmt: skip
+    {Kind.RUN_OFFERED, Kind.RUN_TAKEN, Kind.RUN_RETURNED, Kind.RUN_RECALLED, Kind.RUN_FINISHED, Kind.RUN_LOST}
+)
 
 
 @dataclass(frozen=True)
