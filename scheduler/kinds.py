@@ -36,7 +36,7 @@ class Kind(Described):
     RUN_LOST = word("run.lost", "A run was given up because whoever supervised it is gone or was stopped.", "scheduler")
     RUN_STOPPED = word("run.stopped", "Somebody asked for the end of a run.", _PERSON)
     RUN_OFFERED = word(
-        "run.offered", "A run is there for a worker to take; a higher `epoch` takes it from the one before.", "scheduler"
+        "run.offered", "A run is there for a worker to take; a higher `epoch` takes it from another.", "scheduler"
     )
     RUN_TAKEN = word("run.taken", "A worker has taken a run that was offered.", "scheduler")
     RUN_RETURNED = word(

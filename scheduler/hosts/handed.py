@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -66,7 +66,7 @@ class Handed(_Document):
     session: str | None = None
 
     @classmethod
-    def of(  # noqa: PLR0913 - all that a worker is told
+    def of(
         cls,
         launch: Launch,
         batch: Batch,

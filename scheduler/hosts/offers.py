@@ -143,7 +143,7 @@ def _priority(value: Any) -> str:
 
 
 def _process(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    worker = data["worker"]
-    if not isinstance(worker, dict) or not worker:
-        raise TypeError(worker)
-    return cast("dict[str, Any]", worker)
+    worker = cast("dict[str, Any]", data["worker"])
+    if type(worker) is not dict or not worker:
+        raise TypeError(data)
+    return worker

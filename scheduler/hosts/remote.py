@@ -25,6 +25,7 @@ from ..progress import Listener, Progress
 from ..runs.launch import Launch
 from ..runs.local import LocalRunner, RunWork
 from ..runs.preparation import timeout_of
+from ..runs.progress import run_offered
 from ..runs.run import Batch, RunResult
 from ..runs.watch import Watch
 from .board import Board
@@ -39,13 +40,6 @@ _NOT_RETURNED = "its worker has not returned it in time"
 LOCAL_ONLY = "given"  # the name of an agent that a program supplied, which is a function of this process
 
 
-@dataclass(frozen=True)
-class RunOffered(Progress):
-    """A run is there for a worker to take, and goes on without this process."""
-
-    launch: Launch
-
-
 @dataclass
 class RemoteRunner(LocalRunner):
     """The Runner that offers runs to workers; `watch` ends them, `listener` is told of starts and ends.
@@ -57,9 +51,10 @@ class RemoteRunner(LocalRunner):
         super().__post_init__()
         self._board = Board(self.context.mailbox, self.context.clock)
         self.watch.hear(self._board.tell)
+        self._record = replace(self._record, offered=_is_offered)
 
     def _work(self, launch: Launch, batch: Batch) -> RunWork:
-        if launch.agent == LOCAL_ONLY:
+        if not _is_offered(launch):
             return super()._work(launch, batch)
         mail = tuple(self._mail.of(launch))
         return OfferedWork(self.context, self.watch, self._board, self.listener, launch, batch, mail)
@@ -113,7 +108,9 @@ class OfferedWork:
 
     def play(self) -> RunResult:
         """Offer it, and wait until it is returned. Raises RunLeft, LogError."""
-        return self._waited(self.board.offer(self.launch.run) or self._offer(1))
+        offer = self.board.offer(self.launch.run) or self._offer(1)
+        self.listener(run_offered(self.launch))
+        return self._waited(offer)
 
     def harvest(self) -> RunResult:
         """Go on waiting for what another leader has offered, or was about to offer. Raises as `play`."""
@@ -157,7 +154,6 @@ class OfferedWork:
             "bundle": before.bundle if before else "",
         }  # fmt: skip
         self._append(Kind.RUN_OFFERED, epoch, data)
-        self.listener(RunOffered(f"{launch.name} (attempt {launch.attempt}): offered", launch))
         return self.board.offer(launch.run)
 
     def _append(self, kind: Kind, epoch: int, data: dict[str, Any]) -> None:
@@ -253,6 +249,10 @@ class OfferedWork:
             (self.folder / "output.log").write_bytes(printed)
         usage = self.context.estimated(result.outcome.usage, self.launch.agent)
         return replace(result, outcome=self.watch.judged(self.launch.run, replace(result.outcome, usage=usage)))
+
+
+def _is_offered(launch: Launch) -> bool:
+    return launch.agent != LOCAL_ONLY
 
 
 def named(process: Mapping[str, Any]) -> str:

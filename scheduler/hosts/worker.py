@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...mail.errors import InDoubt, LockTimeout, LogError, LogUnavailable, TeamMailError
+from ...mail.errors import InDoubt, LockTimeout, LogUnavailable, TeamMailError
 from ...mail.log.blobs import BlobMissing
 from ...mail.log.event import Draft, Event, derived_id
 from ...mail.process import alive, is_here, myself
@@ -37,7 +37,13 @@ RETURNED, GIVEN_BACK = "returned", "given back"
 _LOOK = 1.0  # seconds between two looks for what nobody told of
 _PAUSE = 0.5  # seconds between two tries to write what came of a run
 _GRACE = 60.0  # seconds beyond a run's timeout in which that is tried
+FetchBase = Callable[[Context, str, str], object]
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
+
+
+def nothing_fetched(context: Context, base: str, bundle: str) -> None:
+    """Fetch nothing: this host has the repository."""
+    del context, base, bundle
 
 
 @dataclass
@@ -60,7 +66,7 @@ class HostWorker:
     slots: int = 1
     drain: bool = False
     listener: Listener = silent
-    fetch_base: Callable[[Context, str, str], object] = lambda *_: None
+    fetch_base: FetchBase = nothing_fetched
     counts: Counter[str] = field(default_factory=Counter[str])
     _stop: threading.Event = field(default_factory=threading.Event)
     _cut: threading.Event = field(default_factory=threading.Event)
@@ -199,12 +205,13 @@ class HostWorker:
                 data: Mapping[str, Any] = {"epoch": offer.epoch, "worker": worker, "result": result(), "why": why}
                 draft = Draft(Kind.RUN_RETURNED, _SCHEDULER, run=offer.run, data={**data}, id=own)
                 self.context.mailbox.log.append([draft])
-                return
             except (LogUnavailable, InDoubt, LockTimeout) as error:
                 if self.context.clock.monotonic() > until:
                     raise
                 self.listener(Progress(f"run {offer.run[-8:]}: {error}; tried again"))
-                self._stop.wait(_PAUSE)
+                self._cut.wait(_PAUSE)
+            else:
+                return
 
     def _give_up_own(self) -> None:
         """Give back what a worker of this folder had taken and is not there any more, and end what is left of it."""

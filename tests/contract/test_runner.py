@@ -15,13 +15,13 @@ from team_mail.mail.log.event import Event
 from team_mail.personas.agent import Assignment, Job, Outcome
 from team_mail.personas.workspace import Captured, Mirror
 from team_mail.scheduler.context import Context
-from team_mail.scheduler.hosts.remote import RemoteRunner, RunOffered
+from team_mail.scheduler.hosts.remote import RemoteRunner
 from team_mail.scheduler.hosts.worker import HostWorker
 from team_mail.scheduler.leader import alive
 from team_mail.scheduler.progress import Progress
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.local import LocalRunner
-from team_mail.scheduler.runs.progress import RunEnded, RunStarted
+from team_mail.scheduler.runs.progress import RunEnded, RunOffered, RunStarted
 from team_mail.scheduler.runs.record import RunRecord
 from team_mail.scheduler.runs.run import Batch, Runner, RunResult
 from team_mail.scheduler.runs.scripted import ScriptedRunner
@@ -105,7 +105,6 @@ class ByWorker:
             finally:
                 worker.end()
                 working.result()
-
 
     def _told(self, progress: Progress) -> None:
         if not isinstance(progress, RunOffered):
