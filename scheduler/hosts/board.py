@@ -13,7 +13,6 @@ from typing import Any
 from ...mail.clock import Clock
 from ...mail.log.event import Event
 from ...mail.mailbox import Mailbox
-from ..liveness import is_led
 from ..state.fold import fact_of
 from ..state.recent import fact_of_event
 from .offers import KINDS, Offer, OfferFold
@@ -74,7 +73,7 @@ class Board:
         with self._changed:
             looked, known = self._present.get(name, (float("-inf"), True))
         if now - looked >= _LOOK:
-            known = is_led(worker)
+            known = self._mailbox.log.present(worker)
             with self._changed:
                 self._present[name] = now, known
         return known

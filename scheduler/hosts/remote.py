@@ -149,7 +149,7 @@ class OfferedWork:
             settings=context.settings, session=context.session,
         ).put(context.mailbox.blobs)  # fmt: skip
         data: dict[str, Any] = {
-            "epoch": epoch, "base": batch.base, "agent": launch.agent,
+            "persona": launch.persona, "epoch": epoch, "base": batch.base, "agent": launch.agent,
             "labels": [*(persona.labels if persona else ())], "priority": "normal", "timeout": timeout, "job": job,
             "bundle": before.bundle if before else "",
         }  # fmt: skip

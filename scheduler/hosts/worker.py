@@ -84,7 +84,9 @@ class HostWorker:
         self._watch = Watch(self.context, self._cut)
         self._watch.hear(self._board.tell)
         self._watch.hear(self._heard)
-        with self._watch, leased(), ThreadPoolExecutor(self.slots, thread_name_prefix="slot") as threads:
+        told = {"does": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
+        present = self.context.mailbox.log.beat(self._me, told)
+        with present, self._watch, leased(), ThreadPoolExecutor(self.slots, thread_name_prefix="slot") as threads:
             try:
                 self._give_up_own()
                 self._work(threads)
