@@ -79,7 +79,7 @@ class OfferFold:
     def _offer(self, fact: Fact, data: Mapping[str, Any]) -> None:
         offer = Offer(
             _text(fact.run), _epoch(data), fact.seq, fact.ts, _text(data["agent"]),
-            tuple(map(_text, cast("list[Any]", data["labels"]))), _priority(data["priority"]), float(data["timeout"]),
+            _texts(data["labels"]), _priority(data["priority"]), float(data["timeout"]),
             _text(data["base"]), _text(data["job"]), _text(data["bundle"]),
         )  # fmt: skip
         before = self.offers.get(offer.run)
@@ -128,6 +128,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return tuple(map(_text, cast("list[Any]", value)))
 
 
 def _epoch(data: Mapping[str, Any]) -> int:
