@@ -14,7 +14,7 @@ from .directory import Directory
 from .errors import NoTeam, UsageError
 from .home import find_home, ignore_mail, is_clone, planned_home
 from .log.blobs import FileBlobs
-from .log.log import EventLog
+from .log.log import EventLog, Log
 from .log.segments import Segment
 from .log.writer import REMOTE
 from .mailbox import Mailbox
@@ -144,3 +144,8 @@ def _tell_damage() -> None:
 def with_directory(mailbox: Mailbox, directory: Directory) -> Mailbox:
     """Return a mailbox of the same log for another directory, such as one with guests."""
     return Mailbox(mailbox.log, mailbox.blobs, mailbox.projections, directory, home=mailbox.home, party=mailbox.party)
+
+
+def with_log(mailbox: Mailbox, log: Log) -> Mailbox:
+    """Return a mailbox that writes and reads by another object of the same log, such as one of a session."""
+    return Mailbox(log, mailbox.blobs, mailbox.projections, mailbox.directory, home=mailbox.home, party=mailbox.party)

@@ -49,6 +49,8 @@ def liveness(home: Path, run: Run) -> Liveness:
     """Return what is alive of a run of the team in `home` that is open on record."""
     if is_led(run.supervisor):
         return LED
+    if run.offered:  # whoever leads next waits for it, or offers it again
+        return Liveness(led=False, going=not run.returned and (not run.worker or is_led(run.worker)), left=True)
     folder = home / "runs" / run.id
     return Liveness(led=False, going=is_going(folder), left=is_left(folder))
 

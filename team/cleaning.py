@@ -16,6 +16,7 @@ from ..personas.errors import GitError
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
 from ..scheduler.errors import NotLeader
+from ..scheduler.hosts.choice import runner_for
 from ..scheduler.leader import Leader, leading
 from ..scheduler.liveness import is_led, liveness
 from ..scheduler.overview.leftovers import (
@@ -98,7 +99,7 @@ class Cleaning:
             runs = [run for run in (*lost, *left) if not liveness(self.context.home, run).goes_on]
             return [] if leading(self.context.home / "work") else [Freed(run.id, run.persona) for run in runs]
         with suppress(NotLeader), Leader(self.context.home / "work"):
-            runs = [*put_ends_on_record(Ticker(self.context, BatchRunner(self.context)))]
+            runs = [*put_ends_on_record(Ticker(self.context, BatchRunner(self.context, runner=runner_for)))]
             return [Freed(run.id, run.persona) for run in runs]
         return []
 

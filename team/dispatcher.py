@@ -29,6 +29,7 @@ from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import names_paths, places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import InvalidTasks, NotReady, Stopped
+from ..scheduler.hosts.choice import runner_for
 from ..scheduler.kinds import Kind
 from ..scheduler.leader import Leader, check_log, myself
 from ..scheduler.limits.routing import Choice, Routing
@@ -85,7 +86,7 @@ class ParallelDispatcher:
         executor: Makes an executor, given how many tasks may run at once.
         stop: Is set while all runs are being ended.
         flags: Settings that override team.toml, by key.
-        runner: Makes what carries out the runs; by default they are processes of this machine.
+        runner: Makes what carries out the runs; by default workers if the settings say so, else this machine.
         cause: What the event of its start says besides: `ask` or `schedule`, each an object.
         session: The session that it belongs to, by default that of TEAM_SESSION.
         leaving: Lets runs outlive this process: once it is set, as `leave` does, those of commands go on.
@@ -99,7 +100,7 @@ class ParallelDispatcher:
     executor: Callable[[int], Executor] = ThreadPoolExecutor
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
-    runner: RunnerFactory = LocalRunner
+    runner: RunnerFactory = runner_for
     cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
     session: str | None = None
     leaving: threading.Event | None = None
@@ -283,7 +284,10 @@ class ParallelDispatcher:
     def _open(self, *, tasks: bool = False) -> tuple[Context, bool]:
         agent = None if isinstance(self.agent, str) else self.agent
         context, repository = open_for_dispatch(self.home, agent, flags=self.flags, tasks=tasks)
-        is_command = agent is None and self.runner is LocalRunner  # what a program brings may need no repository
+        is_command = agent is None and self.runner in {
+            LocalRunner,
+            runner_for,
+        }  # what a program brings may need no repository
         if tasks and is_command and not repository and context.settings.dispatch.repository:
             raise NotReady(_NO_REPOSITORY)
         if self.session is not None:

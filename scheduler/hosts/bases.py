@@ -21,11 +21,11 @@ from ...personas.errors import NotPrepared
 from ...personas.setup.bundles import LARGEST, make_bundle, take_bundle
 from ...personas.setup.remotes import HostRepository, ask_remote
 from ..context import Context
+from ..kinds import Kind
 
 REPOSITORY = Path("work", "repository.git")  # in `.team`, on a host that has no clone
 _FOLDER = Path("work", "bases")
 _OFFERED = "offered.json"
-_OFFER = "run.offered"
 _VERSION = 1
 _PART = 16 << 20  # bytes of one blob
 _LONGEST = 32  # bundles that a new host takes one after the other
@@ -212,7 +212,7 @@ def _read_offered(context: Context) -> dict[str, str]:
     file = _made(context.home / _FOLDER) / _OFFERED
     with suppress(FileNotFoundError, ValueError, AttributeError):
         return {str(base): str(blob) for base, blob in json.loads(read_file(file)).items()}
-    events = (event for event in context.mailbox.log.read() if event.kind == _OFFER)
+    events = (event for event in context.mailbox.log.read() if event.kind == Kind.RUN_OFFERED)
     rows = [(event.data.get("base"), event.data.get("bundle")) for event in events]
     offered = {base: blob for base, blob in rows if isinstance(base, str) and isinstance(blob, str) and blob}
     return dict([*offered.items()][-_KEPT:])

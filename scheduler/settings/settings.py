@@ -317,6 +317,13 @@ class WeaverSettings(Table):
     push: RemoteName | None = None
 
 
+class WorkersSettings(Table):
+    """`[workers]`: whether runs are offered to workers, on whatever host, and how soon it is told that nobody comes."""
+
+    offer: bool = False
+    patience: Limit = 30.0
+
+
 class Settings(Table):
     """All settings of a team. They are valid without any `[agents]`, but then nobody can be launched."""
 
@@ -344,6 +351,7 @@ class Settings(Table):
     otel: OtelSettings = OtelSettings()
     webhooks: WebhookSettings = WebhookSettings()
     github: GithubSettings = GithubSettings()
+    workers: WorkersSettings = WorkersSettings()
 
     @property
     def players(self) -> dict[str, str]:

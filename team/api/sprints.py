@@ -12,11 +12,12 @@ from ...scheduler.appends import AppendTimes
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady
 from ...scheduler.forge.entering import announced
+from ...scheduler.hosts.choice import runner_for
 from ...scheduler.kinds import ModeRequest, RunStatus
 from ...scheduler.leader import Leader
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
-from ...scheduler.runs.local import LocalRunner, RunnerFactory
+from ...scheduler.runs.local import RunnerFactory
 from ...scheduler.schedules.cron import following
 from ...scheduler.schedules.timetable import Ended, Starter, end_of_sprint, no_starter, planned
 from ...scheduler.sessions.sessions import check_startable
@@ -158,7 +159,7 @@ def run_sprint(
     base: str | None = None,
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
-    runner: RunnerFactory = LocalRunner,
+    runner: RunnerFactory = runner_for,
 ) -> SprintResult:
     """Start a sprint, or continue the open one, and tick until it ends.
 
@@ -279,7 +280,7 @@ def _ticker(
     context: Context,
     listener: Listener = silent,
     base: str | None = None,
-    runner: RunnerFactory = LocalRunner,
+    runner: RunnerFactory = runner_for,
     leaving: threading.Event | None = None,
 ) -> Ticker:
     dispatcher = BatchRunner(context, listener, runner=runner, leaving=leaving)
