@@ -253,6 +253,10 @@ class OnOneHost:
         """List the processes that have told of themselves: none does where the system knows."""
         return []
 
+    def beside(self) -> Any:
+        """Return None: there is no server that does anything else."""
+        return None
+
     @contextmanager
     def beat(self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False) -> Generator[Beat]:
         """Tell that a process is there for as long as this context is open, and that it leads."""

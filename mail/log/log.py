@@ -81,6 +81,10 @@ class Log(Protocol):
         """
         ...
 
+    def beside(self) -> Any:
+        """Return what else the server of the log does, see `mail/remote/beside.py`; None if there is no server."""
+        ...
+
 
 class EventLog(OnOneHost):
     """The log in a folder, `.team/mail`. Threads may share an instance; each process opens its own.

@@ -29,6 +29,7 @@ from ..log.snapshot import Snapshot
 from ..log.writer import REMOTE
 from ..process import Beat, Presence, alive, check_not_in_run
 from .beats import beats_of
+from .beside import Beside
 from .connection import Sent, Server
 from .place import Mark, new_mark, read_mark, write_mark
 from .replica import Replica
@@ -189,6 +190,10 @@ class PostgresLog(EventLog):
         if time.monotonic() - self._looked[0] > _MOMENT:
             self._looked = time.monotonic(), {_key(each.process): each for each in self.presences()}
         return self._looked[1]
+
+    def beside(self) -> Beside:
+        """Return what else the server does for this team; whoever asks closes it."""
+        return Beside(self.server.address)
 
     def repair(self, lost: Sequence[tuple[int, str]] = ()) -> Mending:
         """Refuse: the copy mends itself, and the server's log is restored from a backup of the server."""

@@ -30,7 +30,8 @@ from ..runs.run import Batch, RunResult
 from ..runs.watch import Watch
 from .board import Board
 from .handed import Handed, NotUnderstood, Returned
-from .offers import Offer
+from .hints import Hints
+from .offers import Offer, offer_of
 
 MOST_EPOCHS = 5  # workers that may be lost with one run, which may be what ends them
 _LOOK = 0.5  # seconds between two looks whether a worker is there
@@ -51,13 +52,14 @@ class RemoteRunner(LocalRunner):
         super().__post_init__()
         self._board = Board(self.context.mailbox, self.context.clock)
         self.watch.hear(self._board.tell)
+        self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
         self._record = replace(self._record, offered=_is_offered)
 
     def _work(self, launch: Launch, batch: Batch) -> RunWork:
         if not _is_offered(launch):
             return super()._work(launch, batch)
         mail = tuple(self._mail.of(launch))
-        return OfferedWork(self.context, self.watch, self._board, self.listener, launch, batch, mail)
+        return OfferedWork(self.context, self.watch, self._board, self._hints, self.listener, launch, batch, mail)
 
 
 @dataclass
@@ -67,6 +69,7 @@ class OfferedWork:
     context: Context
     watch: Watch
     board: Board
+    hints: Hints
     listener: Listener
     launch: Launch
     batch: Batch
@@ -153,6 +156,7 @@ class OfferedWork:
             "labels": [*(persona.labels if persona else ())], "priority": "normal", "timeout": timeout, "job": job,
             "bundle": before.bundle if before else "",
         }  # fmt: skip
+        self.hints.give(offer_of(launch.run, data))
         self._append(Kind.RUN_OFFERED, epoch, data)
         return self.board.offer(launch.run)
 
@@ -183,6 +187,7 @@ class OfferedWork:
     def _looked_at(self, offer: Offer) -> RunResult | None:
         """Do what is due about an offer; return how the run ended if nobody returns it any more."""
         now = self.context.clock.monotonic()
+        self.hints.tend(self.board.offers)
         if offer.epoch != self._epoch or offer.is_held != self._is_held:
             self._epoch, self._is_held, self._since = offer.epoch, offer.is_held, now
         if offer.recalled and not offer.is_held:

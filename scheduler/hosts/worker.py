@@ -31,13 +31,17 @@ from ..runs.work import Work
 from .board import Board
 from .given import GivenMail, context_of
 from .handed import Asked, Handed, NotUnderstood, Returned
+from .hints import Hints
 from .offers import Offer
+from .queue import Hint
 
 RETURNED, GIVEN_BACK = "returned", "given back"
 _LOOK = 1.0  # seconds between two looks for what nobody told of
 _PAUSE = 0.5  # seconds between two tries to write what came of a run
 _GRACE = 60.0  # seconds beyond a run's timeout in which that is tried
 FetchBase = Callable[[Context, str, str], object]
+_LATE = 2.0  # seconds after which an offer is taken to which no hint leads
+_SOON = 0.5  # seconds between a hint and its offer
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
 
 
@@ -75,6 +79,9 @@ class HostWorker:
     def __post_init__(self) -> None:
         self._me = myself()
         self._board = Board(self.context.mailbox, self.context.clock)
+        self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
+        self._seen: dict[tuple[str, int], float] = {}  # since when an open offer is known here
+        self._followed: dict[str, Hint] = {}  # by run
 
     def run(self) -> Counter[str]:
         """Work until `end`, or with `drain` until nothing is offered; return how many runs ended how. Raises LogError.
@@ -93,6 +100,8 @@ class HostWorker:
             except BaseException:
                 self._end_runs()
                 raise
+            finally:
+                self._hints.leave()
         return self.counts
 
     def end(self) -> None:
@@ -115,6 +124,8 @@ class HostWorker:
             for run, (_, future) in [*self._going.items()]:
                 if future.done():
                     del self._going[run]
+                    if hint := self._followed.pop(run, None):
+                        self._hints.done(hint)
                     future.result()
             if self._stop.is_set():
                 if not self._going:
@@ -132,13 +143,37 @@ class HostWorker:
                 future = threads.submit(self._carry_out, taken)
                 self._going[taken.run] = taken, future
                 future.add_done_callback(lambda _: self._board.wake())
+            elif hint := self._followed.pop(offer.run, None):
+                self._hints.done(hint)
         return any_taken
 
     def _next(self) -> Offer | None:
-        """Return what to take next: the most urgent, then the oldest, that fits and that there is room for."""
+        """Return what to take next: what a hint names, or else the most urgent that nobody follows a hint to."""
+        room = frozenset(agent for agent in self.agents if self._has_room(agent))
+        while room and (hint := self._hints.next(room, self.labels)):
+            offer = self._named(hint)
+            if offer and offer.is_open and offer.fits(room, self.labels):
+                self._followed[offer.run] = hint
+                return offer
+            self._hints.done(hint)
+        now, before = self.context.clock.monotonic(), self._seen
         fits = [each for each in self._board.offers() if each.is_open and each.fits(self.agents, self.labels)]
-        fits = [each for each in fits if each.run not in self._going and self._has_room(each.agent)]
+        self._seen = {(each.run, each.epoch): before.get((each.run, each.epoch), now) for each in fits}
+        late = _LATE if self._hints.are_given else 0.0
+        fits = [each for each in fits if each.agent in room and now - self._seen[each.run, each.epoch] >= late]
         return min(fits, key=lambda each: (_URGENCY[each.priority], each.seq), default=None)
+
+    def _named(self, hint: Hint) -> Offer | None:
+        """Return the offer that a hint names; it may be told of before it is in the log, but not for long."""
+        clock, until = self.context.clock, self.context.clock.monotonic() + _SOON
+        while True:
+            self._board.read()
+            offer = self._board.offer(hint.run)
+            if offer and offer.epoch >= hint.epoch:
+                return offer if offer.epoch == hint.epoch else None
+            if self._board.is_over(hint.run) or clock.monotonic() > until:
+                return None
+            self._board.wait(_SOON / 10)
 
     def _has_room(self, agent: str) -> bool:
         table = self.context.settings.agents.get(agent)
