@@ -6,6 +6,7 @@ a run of its own machine; so whatever a worker that was given up does later chan
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from ...personas.agent import Outcome
 from ...personas.errors import RunLeft
 from ...personas.kinds import OutcomeStatus
 from ...personas.running.folder import Unsent
+from ...personas.spending.usage import Usage
 from ..answers.questions import Question
 from ..context import Context
 from ..kinds import Kind
@@ -25,12 +27,13 @@ from ..progress import Listener, Progress
 from ..runs.launch import Launch
 from ..runs.local import LocalRunner, RunWork
 from ..runs.preparation import timeout_of
-from ..runs.progress import run_offered
+from ..runs.progress import run_offered, run_used
 from ..runs.run import Batch, RunResult
 from ..runs.watch import Watch
 from .board import Board
 from .handed import Handed, NotUnderstood, Returned
 from .hints import Hints
+from .live import Heard, put_whole
 from .offers import Offer, offer_of
 
 MOST_EPOCHS = 5  # workers that may be lost with one run, which may be what ends them
@@ -54,12 +57,35 @@ class RemoteRunner(LocalRunner):
         self.watch.hear(self._board.tell)
         self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
         self._record = replace(self._record, offered=_is_offered)
+        self._waits: dict[str, Launch] = {}
+        self._listens = threading.Lock()
+        self._is_listening = False
 
     def _work(self, launch: Launch, batch: Batch) -> RunWork:
         if not _is_offered(launch):
             return super()._work(launch, batch)
         mail = tuple(self._mail.of(launch))
+        self._listen(launch)
         return OfferedWork(self.context, self.watch, self._board, self._hints, self.listener, launch, batch, mail)
+
+    def _listen(self, launch: Launch) -> None:
+        """Have what this run prints and uses kept in its folder here, while it goes on."""
+        with self._listens:
+            self._waits[launch.run] = launch
+            if not self._is_listening and (beside := self.context.mailbox.log.beside()):
+                self._is_listening = True
+                Heard(self.context.home, self._epoch, self._take_usage).listen(beside, self.watch.over)
+
+    def _epoch(self, run: str) -> int | None:
+        offer = self._board.offer(run) if run in self._waits else None
+        return offer.epoch if offer else None
+
+    def _take_usage(self, run: str, usage: Usage) -> None:
+        """Hold what a run has used so far against the budgets."""
+        launch = self._waits[run]
+        usage = self.context.estimated(usage, launch.agent)
+        self.listener(run_used(launch, usage))
+        self.watch.tell(run, usage)
 
 
 @dataclass
@@ -250,8 +276,7 @@ class OfferedWork:
         except (BlobMissing, NotUnderstood) as error:
             return _lost(f"what its worker returned cannot be read: {error}")
         if printed is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "output.log").write_bytes(printed)
+            put_whole(self.folder, printed)
         usage = self.context.estimated(result.outcome.usage, self.launch.agent)
         return replace(result, outcome=self.watch.judged(self.launch.run, replace(result.outcome, usage=usage)))
 

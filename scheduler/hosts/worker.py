@@ -32,6 +32,7 @@ from .board import Board
 from .given import GivenMail, context_of
 from .handed import Asked, Handed, NotUnderstood, Returned
 from .hints import Hints
+from .live import Telling
 from .offers import Offer
 from .queue import Hint
 
@@ -93,7 +94,14 @@ class HostWorker:
         self._watch.hear(self._heard)
         told = {"does": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
         present = self.context.mailbox.log.beat(self._me, told)
-        with present, self._watch, leased(), ThreadPoolExecutor(self.slots, thread_name_prefix="slot") as threads:
+        self._telling = Telling(self.context.mailbox.log.beside())
+        with (
+            present,
+            self._watch,
+            leased(),
+            self._telling,
+            ThreadPoolExecutor(self.slots, thread_name_prefix="slot") as threads,
+        ):
             try:
                 self._give_up_own()
                 self._work(threads)
@@ -213,7 +221,9 @@ class HostWorker:
         self.listener(Progress(f"{handed.launch.name}: taken (run {offer.run[-8:]}, epoch {offer.epoch})"))
         mail = GivenMail(context, handed.mail)
         work = Work(context, self._watch, mail, silent, handed.launch, handed.batch, handed.reports)
+        self._telling.begin(offer.run, offer.epoch, work.folder)
         result = carried_out(work, work.play)
+        self._telling.end(offer.run)
         if self._cut.is_set():
             self._give_back(offer, "its worker was ended", until)
         else:

@@ -65,6 +65,7 @@ class Watch:
         self._turn = threading.Lock()
         self._listeners: list[Callable[[Event], object]] = []
         self.foreteller, self.delivery = Foreteller(context), Delivery(context)
+        self.over = threading.Event()  # set once it watches no more
         self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
@@ -78,6 +79,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.over.set()
         self.foreteller.close()
         with _turn:
             follower = _followers[self._key]
