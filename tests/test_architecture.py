@@ -143,7 +143,7 @@ ARROWS = {
     },
     "scheduler.leader": {"scheduler.errors"},
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
-    "scheduler.liveness": {"scheduler.leader", "scheduler.state"},
+    "scheduler.liveness": {"scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
     "scheduler.moments": {
         "scheduler.context",
@@ -160,6 +160,7 @@ ARROWS = {
         "scheduler.errors",
         "scheduler.kinds",
         "scheduler.leader",
+        "scheduler.liveness",
         "scheduler.needs",
         "scheduler.overview",
         "scheduler.settings",

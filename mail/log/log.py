@@ -73,11 +73,16 @@ class Log(Protocol):
         ...
 
     def beat(
-        self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False
+        self,
+        process: Mapping[str, Any],
+        what: Mapping[str, Any],
+        *,
+        leads: bool = False,
+        on_lost: Callable[[str], object] = ...,
     ) -> AbstractContextManager[Beat]:
         """Tell that a process is there for as long as the context is open, and with `leads` keep the lead that it has.
 
-        `what` is JSON that says what it does.
+        `what` is JSON that says what it does, and `on_lost` is called, with the reason, once it has lost the lead.
         """
         ...
 
