@@ -30,6 +30,7 @@ from ..runs.preparation import timeout_of
 from ..runs.progress import run_offered, run_used
 from ..runs.run import Batch, RunResult
 from ..runs.watch import Watch
+from .bases import offer_base
 from .board import Board
 from .handed import Handed, NotUnderstood, Returned
 from .hints import Hints
@@ -180,11 +181,17 @@ class OfferedWork:
         data: dict[str, Any] = {
             "persona": launch.persona, "epoch": epoch, "base": batch.base, "agent": launch.agent,
             "labels": [*(persona.labels if persona else ())], "priority": "normal", "timeout": timeout, "job": job,
-            "bundle": before.bundle if before else "",
+            "bundle": before.bundle if before else self._bundle(),
         }  # fmt: skip
         self.hints.give(offer_of(launch.run, data))
         self._append(Kind.RUN_OFFERED, epoch, data)
         return self.board.offer(launch.run)
+
+    def _bundle(self) -> str:
+        """Make the commit that it starts from available to other hosts, if there are any. Raises NotPrepared."""
+        if not self.batch.base or self.context.mailbox.log.beside() is None:
+            return ""
+        return offer_base(self.context, self.batch.base)
 
     def _append(self, kind: Kind, epoch: int, data: dict[str, Any]) -> None:
         """Write an event of an epoch, which is written once, and read what counts then."""

@@ -28,6 +28,7 @@ from ..runs.local import carried_out
 from ..runs.run import RunResult
 from ..runs.watch import Watch
 from ..runs.work import Work
+from .bases import fetch_base
 from .board import Board
 from .given import GivenMail, context_of
 from .handed import Asked, Handed, NotUnderstood, Returned
@@ -40,15 +41,9 @@ RETURNED, GIVEN_BACK = "returned", "given back"
 _LOOK = 1.0  # seconds between two looks for what nobody told of
 _PAUSE = 0.5  # seconds between two tries to write what came of a run
 _GRACE = 60.0  # seconds beyond a run's timeout in which that is tried
-FetchBase = Callable[[Context, str, str], object]
 _LATE = 2.0  # seconds after which an offer is taken to which no hint leads
 _SOON = 0.5  # seconds between a hint and its offer
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
-
-
-def nothing_fetched(context: Context, base: str, bundle: str) -> None:
-    """Fetch nothing: this host has the repository."""
-    del context, base, bundle
 
 
 @dataclass
@@ -62,7 +57,6 @@ class HostWorker:
         slots: How many runs go on at once; of one agent, as many as its table on this host says.
         drain: Whether it ends once nothing that it could take is offered.
         listener: Is told what it takes and what comes of it.
-        fetch_base: Makes a commit available here, given its id and the blob with what is needed, or "".
     """
 
     context: Context
@@ -71,7 +65,6 @@ class HostWorker:
     slots: int = 1
     drain: bool = False
     listener: Listener = silent
-    fetch_base: FetchBase = nothing_fetched
     counts: Counter[str] = field(default_factory=Counter[str])
     _stop: threading.Event = field(default_factory=threading.Event)
     _cut: threading.Event = field(default_factory=threading.Event)
@@ -82,6 +75,7 @@ class HostWorker:
         self._board = Board(self.context.mailbox, self.context.clock)
         self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
         self._seen: dict[tuple[str, int], float] = {}  # since when an open offer is known here
+        self._passed_over: set[str] = set()  # runs that are not for this worker
         self._followed: dict[str, Hint] = {}  # by run
 
     def run(self) -> Counter[str]:
@@ -160,12 +154,13 @@ class HostWorker:
         room = frozenset(agent for agent in self.agents if self._has_room(agent))
         while room and (hint := self._hints.next(room, self.labels)):
             offer = self._named(hint)
-            if offer and offer.is_open and offer.fits(room, self.labels):
+            if offer and offer.is_open and offer.fits(room, self.labels) and offer.run not in self._passed_over:
                 self._followed[offer.run] = hint
                 return offer
             self._hints.done(hint)
         now, before = self.context.clock.monotonic(), self._seen
         fits = [each for each in self._board.offers() if each.is_open and each.fits(self.agents, self.labels)]
+        fits = [each for each in fits if each.run not in self._passed_over]
         self._seen = {(each.run, each.epoch): before.get((each.run, each.epoch), now) for each in fits}
         late = _LATE if self._hints.are_given else 0.0
         fits = [each for each in fits if each.agent in room and now - self._seen[each.run, each.epoch] >= late]
@@ -213,16 +208,16 @@ class HostWorker:
         until = clock.monotonic() + offer.timeout + self.context.settings.workspace.setup_timeout + _GRACE
         try:
             handed = Handed.parsed(self.context.mailbox.blobs.read(offer.job))
-            self.fetch_base(self.context, offer.base, offer.bundle)
-        except (BlobMissing, NotUnderstood, OSError, TeamMailError) as error:
-            self._give_back(offer, f"it could not begin: {error}", until)
+        except (BlobMissing, NotUnderstood) as error:
+            self._passed_over.add(offer.run)  # another worker may know more
+            self._give_back(offer, f"what was offered cannot be read: {error}", until)
             return
         context = context_of(self.context, handed)
         self.listener(Progress(f"{handed.launch.name}: taken (run {offer.run[-8:]}, epoch {offer.epoch})"))
         mail = GivenMail(context, handed.mail)
         work = Work(context, self._watch, mail, silent, handed.launch, handed.batch, handed.reports)
         self._telling.begin(offer.run, offer.epoch, work.folder)
-        result = carried_out(work, work.play)
+        result = carried_out(work, lambda: self._played(work, offer))
         self._telling.end(offer.run)
         if self._cut.is_set():
             self._give_back(offer, "its worker was ended", until)
@@ -230,6 +225,12 @@ class HostWorker:
             self._return(offer, lambda: self._document(work, result), until)
             self._count(RETURNED, f"{handed.launch.name}: {result.outcome.status}, {result.outcome.detail}")
         work.remove()
+
+    def _played(self, work: Work, offer: Offer) -> RunResult:
+        """Fetch what the run starts from, and let it play. Raises NotPrepared, RunLeft."""
+        if offer.base:
+            fetch_base(work.context, offer.base, offer.bundle)
+        return work.play()
 
     def _document(self, work: Work, result: RunResult) -> str:
         """Store what came of a run, and return the name of the blob. Raises LogError."""

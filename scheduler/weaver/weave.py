@@ -71,7 +71,10 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
 
 
 def weave_again(
-    git: Git, start: str, landed: Sequence[tuple[PatchSubmission, str]], limits: WeaveLimits = WeaveLimits()  # noqa: B008
+    git: Git,
+    start: str,
+    landed: Sequence[tuple[PatchSubmission, str]],
+    limits: WeaveLimits = WeaveLimits(),  # noqa: B008
 ) -> bool:
     """Make the commits of an earlier weave again, from its patches in the order in which they landed; tell if it could.
 
