@@ -237,7 +237,7 @@ class Server:
             pause = min(pause * 2, _LONGEST)
             yield
 
-    def heard(self, channel: str, stop: threading.Event, seconds: float = 0.5) -> Iterator[str]:
+    def heard(self, channel: str, stop: threading.Event, seconds: float = 0.1) -> Iterator[str]:
         """Yield what is notified on a channel, until `stop` is set. A server that goes away is waited for."""
         while not stop.is_set():
             with suppress(psycopg.OperationalError), self.connect() as connection:
