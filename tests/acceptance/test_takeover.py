@@ -1,4 +1,4 @@
-"""Two hosts of one team, each with a clone and a folder of its own, and the log on a server: who leads when one is gone.
+"""Two hosts of one team, each with a clone and a folder of its own, and the log on a server: who leads, and for how long.
 
 Both are on this machine, but nothing of one is looked at by the other: neither its folder nor its processes.
 """
@@ -125,7 +125,7 @@ def schedulers(cluster: Cluster) -> Iterator[tuple[Told, Told]]:
 
 def test_another_host_takes_over_when_the_leader_is_killed(cluster):
     """A run that works there is never lost; once its supervisor is gone it is begun anew, and the work lands."""
-    with schedulers(cluster) as (one, two):
+    with schedulers(cluster) as (one, _):
         silent = time.monotonic() + 1.5 * LEASE
         while time.monotonic() < silent:
             assert cluster.two.document("status")["runs"][0]["status"] == "open"
