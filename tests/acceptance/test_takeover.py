@@ -1,4 +1,4 @@
-"""Two hosts of one team, each with a clone and a folder of its own, and the log on a server: who leads, and for how long.
+"""Two hosts of one team, each with a clone and a folder of its own, and the log on a server: who leads, and how long.
 
 Both are on this machine, but nothing of one is looked at by the other: neither its folder nor its processes.
 """
