@@ -6,6 +6,7 @@ This is the only module that speaks through psycopg.
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import re
 import threading
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavailable, TeamMailError
 from ..log.event import START, ChainPosition
 from ..log.event import place as position
+from ..process import Presence
 from .place import GIVEN, Address
 
 try:
@@ -178,10 +180,27 @@ class Server:
         text = f"SELECT {self.address.schema}.leave(%s, %s, %s)".encode()
         self._one(text, [process, place, epoch], writes=True)
 
-    def there(self) -> list[tuple[Any, ...]]:
-        """Return the processes that have told of themselves: the fields of a Presence, with JSON as text."""
+    def there(self) -> list[Presence]:
+        """Return the processes that have told of themselves within a day, the oldest first."""
         text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
-        return self.run(lambda c: c.execute(text).fetchall())
+        rows = self.run(lambda c: c.execute(text).fetchall())
+        return [
+            Presence(json.loads(process), place, host, json.loads(what), *rest)
+            for process, place, host, what, *rest in rows
+        ]
+
+    def grants(self) -> list[tuple[str, str]]:
+        """Return which login may append as which persona, without a run."""
+        text = f"SELECT role::text, persona FROM {self.address.schema}.grants ORDER BY role, persona".encode()
+        return [(row[0], row[1]) for row in self.run(lambda c: c.execute(text).fetchall())]
+
+    def grant(self, role: str, persona: str, *, revoke: bool = False) -> None:
+        """Let a login append as a persona, or no more; only the owner may. Raises LogUnavailable."""
+        table = f"{self.address.schema}.grants"
+        text = f"INSERT INTO {table} SELECT rolname, %s FROM pg_roles WHERE rolname = %s ON CONFLICT DO NOTHING"
+        if revoke:
+            text = f"DELETE FROM {table} WHERE persona = %s AND role = %s"
+        self.run(lambda c: c.execute(text.encode(), [persona, role]), writes=True)
 
     def put_blob(self, data: bytes) -> None:
         """Store a blob."""
