@@ -287,7 +287,8 @@ class Server:
                     return False
                 roles = f"{team}_leader, {team}_worker"
                 for each in (
-                    f"DROP SCHEMA IF EXISTS {schema} CASCADE", f"CREATE SCHEMA {schema}",
+                    f"DROP SCHEMA IF EXISTS {schema} CASCADE",
+                    f"CREATE SCHEMA {schema} AUTHORIZATION {team}_owner", f"SET LOCAL ROLE {team}_owner",
                     f"SET LOCAL search_path = {schema}, pg_catalog", script,
                     f"GRANT USAGE ON SCHEMA {schema} TO {roles}",
                     f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {roles}",

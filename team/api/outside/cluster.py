@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from ....mail.errors import LogUnavailable, UsageError
 from ....mail.open import open_log, team_home
 from ....mail.process import Presence
+from ....mail.remote.beside import Beside
 from ....mail.remote.connection import Server, server_of
 from ....mail.remote.local import LocalServer
 from ....mail.remote.migrate import Migration, to_files, to_server
@@ -23,6 +25,7 @@ from ....mail.remote.place import Address
 from ....mail.remote.postgres import PostgresLog
 from ....mail.remote.schema import LEASED, ROLES, VERSION, SchemaState, state_of, upgrade
 from ....mail.team_file import read_log
+from ....scheduler.hosts.queue import install
 from ....scheduler.leader import Leader
 from ....scheduler.sprint.control import by_people_only
 from ...place import state_folder
@@ -101,6 +104,7 @@ def init(url: str | None = None, name: str | None = None, home: Path | None = No
     """
     server = _server(url, name, home)
     before, _ = upgrade(server)
+    _make_queue(server)
     return _cluster(server, before)
 
 
@@ -110,6 +114,7 @@ def bring_up_to_date(home: Path | None = None) -> Cluster:
     if not state_of(server).version:
         raise UsageError(f"{server.address} has no schema of a team: `team cluster init`")
     before, _ = upgrade(server)
+    _make_queue(server)
     return _cluster(server, before)
 
 
@@ -155,7 +160,9 @@ def start_local(folder: Path | None = None, home: Path | None = None) -> Local:
     """Start an installed PostgreSQL on a socket, with the team's schema, unless it runs. Raises LogUnavailable."""
     local = _local(folder, home)
     local.start()
-    upgrade(Server(Address(local.url, _NAME)))
+    server = Server(Address(local.url, _NAME))
+    upgrade(server)
+    _make_queue(server)
     return Local(local.url, local.folder, running=True)
 
 
@@ -206,6 +213,16 @@ def _cluster(server: Server, before: int | None) -> Cluster:
     if state.version < LEASED:
         return Cluster(server.address, state, before, advice)
     return Cluster(server.address, state, before, advice, tuple(server.there()), tuple(server.grants()))
+
+
+def _make_queue(server: Server) -> None:
+    """Make the queue of runs beside the log, if its package is here; without it workers look in the log alone."""
+    with suppress(ImportError):
+        beside = Beside(server.address)
+        try:
+            install(beside)
+        finally:
+            beside.close()
 
 
 def _advice(address: Address, state: SchemaState) -> list[str]:
