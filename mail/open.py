@@ -18,7 +18,7 @@ from .log.log import EventLog, Log
 from .log.segments import Segment
 from .log.writer import REMOTE
 from .mailbox import Mailbox
-from .process import checked_session, identity_or_none, run_id, session_name, within_run_of
+from .process import checked_session, identity_or_none, let_tell, run_id, session_name, within_run_of
 from .query.rows import FileProjections
 from .team_file import read_directory, read_log
 
@@ -80,7 +80,9 @@ def open_log(home: Path | None = None, *, clock: Clock | None = None, session: s
     if server := _server(home):
         from .remote.postgres import PostgresLog
 
-        return PostgresLog(home / "mail", server, clock=clock, on_sealed=_write_parquet, session=session)
+        log = PostgresLog(home / "mail", server, clock=clock, on_sealed=_write_parquet, session=session)
+        let_tell(str(log.folder), log)
+        return log
     return EventLog(home / "mail", clock=clock, on_sealed=_write_parquet, session=session)
 
 

@@ -31,7 +31,7 @@ from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import InvalidTasks, NotReady, Stopped
 from ..scheduler.hosts.choice import runner_for
 from ..scheduler.kinds import Kind
-from ..scheduler.leader import Leader, check_log, myself
+from ..scheduler.leader import Lead, check_log, myself
 from ..scheduler.limits.routing import Choice, Routing
 from ..scheduler.liveness import is_led, liveness
 from ..scheduler.payload import held, kept
@@ -253,6 +253,11 @@ class ParallelDispatcher:
             self.leaving.set()
         self.end()
 
+    def _lost(self, why: str) -> None:
+        """End all runs, since another host leads now."""
+        self._notify(Progress(f"{why}: the runs here are ended"))
+        self.end()
+
     def cancel(self, task: str) -> bool:
         """Cancel a task that has not started yet; tell whether there is one. Several dispatches may have one."""
         return sum(running.cancel(task) for running in [*self._running]) > 0
@@ -326,7 +331,9 @@ class ParallelDispatcher:
     def _own_clones(self, context: Context, id: str, repository: bool) -> Generator[Context]:
         """Give a dispatch its own mirror and clones, because other dispatches or a sprint may be running."""
         folder = context.home / "work" / f"dispatch-{id[-8:]}"
-        with Leader(folder, f"dispatch {id} is running"):
+        what = {"is": "dispatch", "dispatch": id}
+        taken = f"dispatch {id} is running"
+        with Lead(folder, context.mailbox.log, what, taken, on_lost=self._lost):
             ignore_mail(context.home)
             mirror = context.mirror.nested(folder.name) if repository else context.mirror
             try:

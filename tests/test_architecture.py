@@ -157,7 +157,7 @@ ARROWS = {
     },
     "scheduler.leader": {"scheduler.errors"},
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
-    "scheduler.liveness": {"scheduler.leader", "scheduler.state"},
+    "scheduler.liveness": {"scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
     "scheduler.moments": {
         "scheduler.context",
@@ -174,6 +174,7 @@ ARROWS = {
         "scheduler.errors",
         "scheduler.kinds",
         "scheduler.leader",
+        "scheduler.liveness",
         "scheduler.needs",
         "scheduler.overview",
         "scheduler.settings",

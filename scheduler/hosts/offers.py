@@ -77,11 +77,7 @@ class OfferFold:
                 return
 
     def _offer(self, fact: Fact, data: Mapping[str, Any]) -> None:
-        offer = Offer(
-            _text(fact.run), _epoch(data), fact.seq, fact.ts, _text(data["agent"]),
-            _texts(data["labels"]), _priority(data["priority"]), float(data["timeout"]),
-            _text(data["base"]), _text(data["job"]), _text(data["bundle"]),
-        )  # fmt: skip
+        offer = offer_of(_text(fact.run), data, fact.seq, fact.ts)
         before = self.offers.get(offer.run)
         if fact.sender != SCHEDULER or offer.run in self.over or offer.epoch != (before.epoch + 1 if before else 1):
             return
@@ -122,6 +118,14 @@ class OfferFold:
         Kind.RUN_FINISHED: _end,
         Kind.RUN_LOST: _end,
     }
+
+
+def offer_of(run: str, data: Mapping[str, Any], seq: int = 0, ts: str = "") -> Offer:
+    """Return the offer that the data of an event makes. Raises KeyError, TypeError, ValueError."""
+    return Offer(
+        run, _epoch(data), seq, ts, _text(data["agent"]), _texts(data["labels"]), _priority(data["priority"]),
+        float(data["timeout"]), _text(data["base"]), _text(data["job"]), _text(data["bundle"]),
+    )  # fmt: skip
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ a run of its own machine; so whatever a worker that was given up does later chan
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from ...personas.agent import Outcome
 from ...personas.errors import RunLeft
 from ...personas.kinds import OutcomeStatus
 from ...personas.running.folder import Unsent
+from ...personas.spending.usage import Usage
 from ..answers.questions import Question
 from ..context import Context
 from ..kinds import Kind
@@ -25,12 +27,15 @@ from ..progress import Listener, Progress
 from ..runs.launch import Launch
 from ..runs.local import LocalRunner, RunWork
 from ..runs.preparation import timeout_of
-from ..runs.progress import run_offered
+from ..runs.progress import run_offered, run_used
 from ..runs.run import Batch, RunResult
 from ..runs.watch import Watch
+from .bases import offer_base
 from .board import Board
 from .handed import Handed, NotUnderstood, Returned
-from .offers import Offer
+from .hints import Hints
+from .live import Heard, put_whole
+from .offers import Offer, offer_of
 
 MOST_EPOCHS = 5  # workers that may be lost with one run, which may be what ends them
 _LOOK = 0.5  # seconds between two looks whether a worker is there
@@ -51,13 +56,38 @@ class RemoteRunner(LocalRunner):
         super().__post_init__()
         self._board = Board(self.context.mailbox, self.context.clock)
         self.watch.hear(self._board.tell)
+        self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
         self._record = replace(self._record, offered=_is_offered)
+        self.watch.at_end(self._hints.leave)
+        self._waits: dict[str, Launch] = {}
+        self._listens = threading.Lock()
+        self._is_listening = False
 
     def _work(self, launch: Launch, batch: Batch) -> RunWork:
         if not _is_offered(launch):
             return super()._work(launch, batch)
         mail = tuple(self._mail.of(launch))
-        return OfferedWork(self.context, self.watch, self._board, self.listener, launch, batch, mail)
+        self._listen(launch)
+        return OfferedWork(self.context, self.watch, self._board, self._hints, self.listener, launch, batch, mail)
+
+    def _listen(self, launch: Launch) -> None:
+        """Have what this run prints and uses kept in its folder here, while it goes on."""
+        with self._listens:
+            self._waits[launch.run] = launch
+            if not self._is_listening and (beside := self.context.mailbox.log.beside()):
+                self._is_listening = True
+                self.watch.at_end(Heard(self.context.home, self._epoch, self._take_usage).listen(beside))
+
+    def _epoch(self, run: str) -> int | None:
+        offer = self._board.offer(run) if run in self._waits else None
+        return offer.epoch if offer else None
+
+    def _take_usage(self, run: str, usage: Usage) -> None:
+        """Hold what a run has used so far against the budgets."""
+        launch = self._waits[run]
+        usage = self.context.estimated(usage, launch.agent)
+        self.listener(run_used(launch, usage))
+        self.watch.tell(run, usage)
 
 
 @dataclass
@@ -67,6 +97,7 @@ class OfferedWork:
     context: Context
     watch: Watch
     board: Board
+    hints: Hints
     listener: Listener
     launch: Launch
     batch: Batch
@@ -151,10 +182,17 @@ class OfferedWork:
         data: dict[str, Any] = {
             "persona": launch.persona, "epoch": epoch, "base": batch.base, "agent": launch.agent,
             "labels": [*(persona.labels if persona else ())], "priority": "normal", "timeout": timeout, "job": job,
-            "bundle": before.bundle if before else "",
+            "bundle": before.bundle if before else self._bundle(),
         }  # fmt: skip
+        self.hints.give(offer_of(launch.run, data))
         self._append(Kind.RUN_OFFERED, epoch, data)
         return self.board.offer(launch.run)
+
+    def _bundle(self) -> str:
+        """Make the commit that it starts from available to other hosts, if there are any. Raises NotPrepared."""
+        if not self.batch.base or self.context.mailbox.log.beside() is None:
+            return ""
+        return offer_base(self.context, self.batch.base)
 
     def _append(self, kind: Kind, epoch: int, data: dict[str, Any]) -> None:
         """Write an event of an epoch, which is written once, and read what counts then."""
@@ -183,6 +221,7 @@ class OfferedWork:
     def _looked_at(self, offer: Offer) -> RunResult | None:
         """Do what is due about an offer; return how the run ended if nobody returns it any more."""
         now = self.context.clock.monotonic()
+        self.hints.tend(self.board.offers)
         if offer.epoch != self._epoch or offer.is_held != self._is_held:
             self._epoch, self._is_held, self._since = offer.epoch, offer.is_held, now
         if offer.recalled and not offer.is_held:
@@ -245,8 +284,7 @@ class OfferedWork:
         except (BlobMissing, NotUnderstood) as error:
             return _lost(f"what its worker returned cannot be read: {error}")
         if printed is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "output.log").write_bytes(printed)
+            put_whole(self.folder, printed)
         usage = self.context.estimated(result.outcome.usage, self.launch.agent)
         return replace(result, outcome=self.watch.judged(self.launch.run, replace(result.outcome, usage=usage)))
 

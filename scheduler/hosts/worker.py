@@ -18,7 +18,9 @@ from ...mail.errors import InDoubt, LockTimeout, LogUnavailable, TeamMailError
 from ...mail.log.blobs import BlobMissing
 from ...mail.log.event import Draft, Event, derived_id
 from ...mail.process import alive, is_here, myself
+from ...personas.agent import Outcome
 from ...personas.agents.result import printed
+from ...personas.kinds import OutcomeStatus
 from ...personas.running.sweep import sweep
 from ...personas.running.warden_process import leased
 from ..context import Context
@@ -28,22 +30,23 @@ from ..runs.local import carried_out
 from ..runs.run import RunResult
 from ..runs.watch import Watch
 from ..runs.work import Work
+from .bases import fetch_base
 from .board import Board
 from .given import GivenMail, context_of
 from .handed import Asked, Handed, NotUnderstood, Returned
+from .hints import Hints
+from .live import Telling
 from .offers import Offer
+from .queue import Hint
 
 RETURNED, GIVEN_BACK = "returned", "given back"
 _LOOK = 1.0  # seconds between two looks for what nobody told of
 _PAUSE = 0.5  # seconds between two tries to write what came of a run
 _GRACE = 60.0  # seconds beyond a run's timeout in which that is tried
-FetchBase = Callable[[Context, str, str], object]
+_DETAIL = 300  # characters
+_LATE = 2.0  # seconds after which an offer is taken to which no hint leads
+_SOON = 0.5  # seconds between a hint and its offer
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
-
-
-def nothing_fetched(context: Context, base: str, bundle: str) -> None:
-    """Fetch nothing: this host has the repository."""
-    del context, base, bundle
 
 
 @dataclass
@@ -57,7 +60,6 @@ class HostWorker:
         slots: How many runs go on at once; of one agent, as many as its table on this host says.
         drain: Whether it ends once nothing that it could take is offered.
         listener: Is told what it takes and what comes of it.
-        fetch_base: Makes a commit available here, given its id and the blob with what is needed, or "".
     """
 
     context: Context
@@ -66,7 +68,6 @@ class HostWorker:
     slots: int = 1
     drain: bool = False
     listener: Listener = silent
-    fetch_base: FetchBase = nothing_fetched
     counts: Counter[str] = field(default_factory=Counter[str])
     _stop: threading.Event = field(default_factory=threading.Event)
     _cut: threading.Event = field(default_factory=threading.Event)
@@ -75,6 +76,10 @@ class HostWorker:
     def __post_init__(self) -> None:
         self._me = myself()
         self._board = Board(self.context.mailbox, self.context.clock)
+        self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
+        self._seen: dict[tuple[str, int], float] = {}  # since when an open offer is known here
+        self._passed_over: set[str] = set()  # runs that are not for this worker
+        self._followed: dict[str, Hint] = {}  # by run
 
     def run(self) -> Counter[str]:
         """Work until `end`, or with `drain` until nothing is offered; return how many runs ended how. Raises LogError.
@@ -86,13 +91,22 @@ class HostWorker:
         self._watch.hear(self._heard)
         told = {"does": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
         present = self.context.mailbox.log.beat(self._me, told)
-        with present, self._watch, leased(), ThreadPoolExecutor(self.slots, thread_name_prefix="slot") as threads:
+        self._telling = Telling(self.context.mailbox.log.beside())
+        with (
+            present,
+            self._watch,
+            leased(),
+            self._telling,
+            ThreadPoolExecutor(self.slots, thread_name_prefix="slot") as threads,
+        ):
             try:
                 self._give_up_own()
                 self._work(threads)
             except BaseException:
                 self._end_runs()
                 raise
+            finally:
+                self._hints.leave()
         return self.counts
 
     def end(self) -> None:
@@ -115,6 +129,8 @@ class HostWorker:
             for run, (_, future) in [*self._going.items()]:
                 if future.done():
                     del self._going[run]
+                    if hint := self._followed.pop(run, None):
+                        self._hints.done(hint)
                     future.result()
             if self._stop.is_set():
                 if not self._going:
@@ -132,13 +148,38 @@ class HostWorker:
                 future = threads.submit(self._carry_out, taken)
                 self._going[taken.run] = taken, future
                 future.add_done_callback(lambda _: self._board.wake())
+            elif hint := self._followed.pop(offer.run, None):
+                self._hints.done(hint)
         return any_taken
 
     def _next(self) -> Offer | None:
-        """Return what to take next: the most urgent, then the oldest, that fits and that there is room for."""
+        """Return what to take next: what a hint names, or else the most urgent that nobody follows a hint to."""
+        room = frozenset(agent for agent in self.agents if self._has_room(agent))
+        while room and (hint := self._hints.next(room, self.labels)):
+            offer = self._named(hint)
+            if offer and offer.is_open and offer.fits(room, self.labels) and offer.run not in self._passed_over:
+                self._followed[offer.run] = hint
+                return offer
+            self._hints.done(hint)
+        now, before = self.context.clock.monotonic(), self._seen
         fits = [each for each in self._board.offers() if each.is_open and each.fits(self.agents, self.labels)]
-        fits = [each for each in fits if each.run not in self._going and self._has_room(each.agent)]
+        fits = [each for each in fits if each.run not in self._passed_over]
+        self._seen = {(each.run, each.epoch): before.get((each.run, each.epoch), now) for each in fits}
+        late = _LATE if self._hints.are_given else 0.0
+        fits = [each for each in fits if each.agent in room and now - self._seen[each.run, each.epoch] >= late]
         return min(fits, key=lambda each: (_URGENCY[each.priority], each.seq), default=None)
+
+    def _named(self, hint: Hint) -> Offer | None:
+        """Return the offer that a hint names; it may be told of before it is in the log, but not for long."""
+        clock, until = self.context.clock, self.context.clock.monotonic() + _SOON
+        while True:
+            self._board.read()
+            offer = self._board.offer(hint.run)
+            if offer and offer.epoch >= hint.epoch:
+                return offer if offer.epoch == hint.epoch else None
+            if self._board.is_over(hint.run) or clock.monotonic() > until:
+                return None
+            self._board.wait(_SOON / 10)
 
     def _has_room(self, agent: str) -> bool:
         table = self.context.settings.agents.get(agent)
@@ -170,15 +211,17 @@ class HostWorker:
         until = clock.monotonic() + offer.timeout + self.context.settings.workspace.setup_timeout + _GRACE
         try:
             handed = Handed.parsed(self.context.mailbox.blobs.read(offer.job))
-            self.fetch_base(self.context, offer.base, offer.bundle)
-        except (BlobMissing, NotUnderstood, OSError, TeamMailError) as error:
-            self._give_back(offer, f"it could not begin: {error}", until)
+        except (BlobMissing, NotUnderstood) as error:
+            self._passed_over.add(offer.run)  # another worker may know more
+            self._give_back(offer, f"what was offered cannot be read: {error}", until)
             return
         context = context_of(self.context, handed)
         self.listener(Progress(f"{handed.launch.name}: taken (run {offer.run[-8:]}, epoch {offer.epoch})"))
         mail = GivenMail(context, handed.mail)
         work = Work(context, self._watch, mail, silent, handed.launch, handed.batch, handed.reports)
-        result = carried_out(work, work.play)
+        self._telling.begin(offer.run, offer.epoch, work.folder)
+        result = carried_out(work, lambda: self._played(work, offer))
+        self._telling.end(offer.run)
         if self._cut.is_set():
             self._give_back(offer, "its worker was ended", until)
         else:
@@ -186,14 +229,24 @@ class HostWorker:
             self._count(RETURNED, f"{handed.launch.name}: {result.outcome.status}, {result.outcome.detail}")
         work.remove()
 
+    def _played(self, work: Work, offer: Offer) -> RunResult:
+        """Fetch what the run starts from, and let it play. Raises NotPrepared, RunLeft."""
+        if offer.base:
+            fetch_base(work.context, offer.base, offer.bundle)
+        return work.play()
+
     def _document(self, work: Work, result: RunResult) -> str:
         """Store what came of a run, and return the name of the blob. Raises LogError."""
-        question, blobs = work.question, self.context.mailbox.blobs
-        return Returned.of(
-            blobs, result, printed(work.output(result)), read=tuple(work.read), unsent=tuple(work.unsent),
-            asked=Asked(question.text, question.mail, question.draft) if question else None,
-            resumed=work.session, reports=tuple(work.reports(result)),
-        ).put(blobs)  # fmt: skip
+        question, blobs, output = work.question, self.context.mailbox.blobs, printed(work.output(result))
+        try:
+            return Returned.of(
+                blobs, result, output, read=tuple(work.read), unsent=tuple(work.unsent),
+                asked=Asked(question.text, question.mail, question.draft) if question else None,
+                resumed=work.session, reports=tuple(work.reports(result)),
+            ).put(blobs)  # fmt: skip
+        except ValueError as error:  # half a character, which JSON can hold and UTF-8 cannot
+            detail = f"its result cannot be kept: {error}"[:_DETAIL]
+            return Returned.of(blobs, RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, detail)), output).put(blobs)
 
     def _give_back(self, offer: Offer, why: str, until: float) -> None:
         self._return(offer, lambda: "", until, why)

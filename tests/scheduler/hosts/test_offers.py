@@ -27,7 +27,7 @@ STEPS = st.lists(
     st.builds(
         Step,
         st.sampled_from(
-            ["run.offered"] * 3 + ["run.taken"] * 3 + ["run.returned"] * 3 + ["run.recalled", "run.finished", "run.lost"]
+            [*["run.offered", "run.taken", "run.returned"] * 3, "run.recalled", "run.finished", "run.lost"]
         ),
         st.sampled_from(RUNS), st.integers(1, 3), st.sampled_from(WORKERS), st.booleans(),
     ),
