@@ -47,6 +47,7 @@ class Hosts:
     script: str = "true\n"
     settings: str = ""
     personas: tuple[str, ...] = ("ann", "bob")
+    bare: tuple[str, ...] = ()  # hosts without a clone
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def host(self, name: str) -> Path:
@@ -55,8 +56,9 @@ class Hosts:
         if not first.exists():
             self._make(first)
         if not top.exists():
-            git(self.folder, "clone", "--quiet", str(first), str(top))
-            (top / ".team").mkdir(exist_ok=True)
+            if name not in self.bare:
+                git(self.folder, "clone", "--quiet", str(first), str(top))
+            (top / ".team").mkdir(parents=True, exist_ok=True)
             script = self.folder / "agent.sh"
             script.write_text(self.script)
             url, name = self.server.address
