@@ -103,6 +103,7 @@ ARROWS = {
         "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
+        "scheduler.hosts",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",
