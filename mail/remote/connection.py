@@ -48,7 +48,7 @@ _BATCH = 10_000  # lines
 _ERRORS = (  # by the beginnings of SQLSTATE
     ("TM001|22|54", "the server refused the event: {said}"),
     ("TM005", "the log at {where} is closed: {said}; nothing was written"),
-    ("3F000|42P01|42883", "{where} has no log of this version: `team cluster init`, or `team cluster upgrade`"),
+    ("3F000|42P01|42883|42703", "{where} has no log of this version: `team cluster init`, or `team cluster upgrade`"),
     ("TM003|42501", "{where} does not let this login do that: {said}; docs/cluster.md has the roles"),
     ("53", "{where} is full: {said}; nothing was written"),
     ("XX", "{where} is damaged: {said}"),
