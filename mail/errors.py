@@ -115,9 +115,10 @@ class LedElsewhere(LogError):
     """Another host leads the team: what only a leader may write was refused."""
 
     def __init__(self, host: str) -> None:
+        self.host = host
         super().__init__(
-            f"this team is led from {host}, and one host leads it: start schedulers and dispatches there; if that is "
-            "gone for good, `team cluster lead` lets this one lead"
+            f"this team is led from {host}, and one host leads it: start schedulers and dispatches there, or "
+            "`scheduler run` here, which waits until that one is gone; `team cluster lead` takes the lead by force"
         )
 
 

@@ -1,13 +1,16 @@
-"""Who runs this process: its persona and run, and a name that no other process ever has."""
+"""Who runs this process: its persona and run, a name that no other process ever has, and which others are there."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .ancestors import KEEPER, START, STARTED, WARDEN, commands_above, commands_from, part_of
 from .errors import NoIdentity, NotFromRun, UsageError
@@ -201,6 +204,108 @@ def is_suspended(process: Mapping[str, Any]) -> bool:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"T"
     except OSError:
         return False
+
+
+def _unheard(_: str) -> None:
+    """Take note of nothing."""
+
+
+class Presence(NamedTuple):
+    """A long-lived process of a team, as it last told of itself.
+
+    `process` is its name, as `myself` gives it, `place` that of its team's folder, and `host` both for people; `what`
+    is what it says that it does. `epoch` is that of the lead that it has, 0 if it does not lead. It has been there for
+    `age` seconds, and counts as there for `rest` more; `gone` tells that it does not any more.
+    """
+
+    process: Mapping[str, Any]
+    place: str
+    host: str
+    what: Mapping[str, Any]
+    epoch: int
+    age: float
+    rest: float
+    gone: bool
+
+
+class Beat:
+    """What this process tells of itself while it is there, which `tell` changes from the next time on.
+
+    `lost` is set once it is not the one that leads any more, though it had the lead; `why` says what has happened.
+    """
+
+    def __init__(self, what: Mapping[str, Any], on_lost: Callable[[str], object]) -> None:
+        self.what: Mapping[str, Any] = dict(what)
+        self.lost = threading.Event()
+        self.why = ""
+        self._on_lost = on_lost
+
+    def tell(self, **what: object) -> None:
+        """Change what is told; it has to be JSON."""
+        self.what = {**self.what, **what}
+
+    def lose(self, why: str) -> None:
+        """Take note that it leads no more, once."""
+        if not self.lost.is_set():
+            self.why = why
+            self.lost.set()
+            self._on_lost(why)
+
+
+class OnOneHost:
+    """What a log says of processes if those of one host alone write it: the system knows which of them live."""
+
+    def lead(self) -> None:
+        """Lead the team from here, which nobody else can."""
+
+    def present(self, process: Mapping[str, Any]) -> bool:
+        """Tell whether a process that `myself` named is there."""
+        return alive(process)
+
+    def presences(self) -> list[Presence]:
+        """List the processes that have told of themselves: none does where the system knows."""
+        return []
+
+    def beside(self) -> Any:
+        """Return None: there is no server that does anything else."""
+        return None
+
+    @contextmanager
+    def beat(
+        self,
+        process: Mapping[str, Any],
+        what: Mapping[str, Any],
+        *,
+        leads: bool = False,
+        on_lost: Callable[[str], object] = _unheard,
+    ) -> Generator[Beat]:
+        """Tell that a process is there for as long as this context is open, and that it leads; see `Log.beat`."""
+        del process, leads
+        yield Beat(what, on_lost)
+
+
+class _Witness(Protocol):
+    """A log that knows of processes of other hosts."""
+
+    def present(self, process: Mapping[str, Any]) -> bool: ...
+
+
+_witnesses: dict[str, weakref.ref[_Witness]] = {}
+
+
+def let_tell(folder: str, witness: _Witness) -> None:
+    """Let `is_there` ask a log on a server, whose copy is in a folder, for as long as the log is used."""
+    _witnesses[folder] = weakref.ref(witness)
+
+
+def is_there(process: Mapping[str, Any]) -> bool:
+    """Tell whether a process that `myself` named is alive here, or on another host by the word of a server.
+
+    A process has no other of its name anywhere, so every server that this program speaks with is asked. Raises
+    LogUnavailable if one cannot be.
+    """
+    logs = [log for log in (witness() for witness in [*_witnesses.values()]) if log is not None]
+    return any(log.present(process) for log in logs) if logs else alive(process)
 
 
 @cache

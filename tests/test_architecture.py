@@ -103,6 +103,7 @@ ARROWS = {
         "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
+        "scheduler.hosts",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",
@@ -129,6 +130,17 @@ ARROWS = {
         "scheduler.settings",
         "scheduler.state",
     },
+    "scheduler.hosts": {
+        "scheduler.answers",
+        "scheduler.context",
+        "scheduler.kinds",
+        "scheduler.limits",
+        "scheduler.payload",
+        "scheduler.progress",
+        "scheduler.runs",
+        "scheduler.settings",
+        "scheduler.state",
+    },
     "scheduler.landing": {
         "scheduler.claims",
         "scheduler.context",
@@ -143,7 +155,7 @@ ARROWS = {
     },
     "scheduler.leader": {"scheduler.errors"},
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
-    "scheduler.liveness": {"scheduler.leader", "scheduler.state"},
+    "scheduler.liveness": {"scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
     "scheduler.moments": {
         "scheduler.context",
@@ -160,6 +172,7 @@ ARROWS = {
         "scheduler.errors",
         "scheduler.kinds",
         "scheduler.leader",
+        "scheduler.liveness",
         "scheduler.needs",
         "scheduler.overview",
         "scheduler.settings",
@@ -226,6 +239,7 @@ ARROWS = {
         "scheduler.estimate",
         "scheduler.foretell",
         "scheduler.forge",
+        "scheduler.hosts",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",
@@ -358,7 +372,7 @@ ARROWS = {
         "team.show.charts",
         "team.templates",
     },
-    "team.show.outside": {"team.api.outside"},
+    "team.show.outside": {"team.api.outside", "team.show"},
     "team.trial": {"team.open", "team.place"},
     "team.webhooks": {"team.api", "team.api.outside"},
     "team.work": {"team.dispatcher"},
@@ -374,10 +388,11 @@ HOMES = {
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "mcp": re.compile(r"team\.mcp\.server"),
+    "procrastinate": re.compile(r"scheduler\.hosts\.queue"),
     "psycopg": re.compile(r"mail\.remote\.connection"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"personas\.acp\.session|scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
+        r"personas\.acp\.session|scheduler\.(settings\.\w+|hosts\.handed|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
         r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)|team\.mcp\.server"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),

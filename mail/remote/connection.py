@@ -6,23 +6,27 @@ This is the only module that speaks through psycopg.
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavailable, TeamMailError
 from ..log.event import START, ChainPosition
 from ..log.event import place as position
+from ..process import Presence
 from .place import GIVEN, Address
 
 try:
     import psycopg
     import psycopg.conninfo
+    import psycopg.rows
+    import psycopg.types.json
 except ImportError:
     raise LogUnavailable("the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]") from None
 
@@ -44,7 +48,7 @@ _BATCH = 10_000  # lines
 _ERRORS = (  # by the beginnings of SQLSTATE
     ("TM001|22|54", "the server refused the event: {said}"),
     ("TM005", "the log at {where} is closed: {said}; nothing was written"),
-    ("3F000|42P01|42883", "{where} has no log of this version: `team cluster init`, or `team cluster upgrade`"),
+    ("3F000|42P01|42883|42703", "{where} has no log of this version: `team cluster init`, or `team cluster upgrade`"),
     ("TM003|42501", "{where} does not let this login do that: {said}; docs/cluster.md has the roles"),
     ("53", "{where} is full: {said}; nothing was written"),
     ("XX", "{where} is damaged: {said}"),
@@ -61,15 +65,33 @@ class Sent(NamedTuple):
     line: str | None
 
 
+class Lease(NamedTuple):
+    """Who leads: place, and host for people; in which epoch, and for how many seconds more unless that is renewed."""
+
+    place: str | None
+    host: str
+    epoch: int
+    rest: float
+
+
 class Server:
     """One server and schema. Threads may share an instance, they take turns; a forked child connects anew.
 
     `patience` is how many seconds a server that was there may take to come back, `first` those for one that this
-    process has not met yet.
+    process has not met yet. `settings` are parameters of libpq, in place of those that it would use.
     """
 
-    def __init__(self, address: Address, patience: float = _PATIENCE, first: float = _FIRST) -> None:
+    def __init__(
+        self,
+        address: Address,
+        patience: float = _PATIENCE,
+        first: float = _FIRST,
+        settings: Mapping[str, int | str] | None = None,
+    ) -> None:
         self.address = address
+        self.back = float("-inf")  # when the server was there again after it was away, by the monotonic clock
+        self._is_away = False
+        self._settings = _SETTINGS | dict(settings or {})
         self._patience = patience
         self._first = first
         self._turn = threading.Lock()
@@ -91,11 +113,12 @@ class Server:
                     if not met:
                         met, deadline = True, time.monotonic() + self._patience
                     doubtful = doubtful or writes
-                    return work(connection)
+                    return self._done(work, connection)
                 except psycopg.Error as error:
                     if not self._is_gone(error):
                         raise self._refusal(error) from error
                     self.close()
+                    self._is_away = True
                     if time.monotonic() >= deadline or _is_final(error):
                         raise self._lost(error, doubtful=doubtful) from error
                 time.sleep(pause)
@@ -108,7 +131,7 @@ class Server:
         """
         named = psycopg.conninfo.conninfo_to_dict(self.address.url)
         given = {keyword: GIVEN[name] for keyword, name in _VARIABLES.items() if name in GIVEN}
-        return psycopg.connect(**(_SETTINGS | given | named), autocommit=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return psycopg.connect(**(self._settings | given | named), autocommit=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -117,10 +140,13 @@ class Server:
             with suppress(psycopg.Error):
                 connection.close()
 
-    def send(self, middles: Sequence[str], place: str) -> list[Sent]:
-        """Append events; of those that the log has, return the lines. Raises InvalidEvent, LedElsewhere, LogError."""
-        text = f"SELECT id, seq, prev, hash, line FROM {self.address.schema}.send(%b::text[], %b)".encode()
-        return self.run(lambda c: [Sent(*row) for row in c.execute(text, [[*middles], place])], writes=True)
+    def send(self, middles: Sequence[str], place: str, epoch: int = 0) -> list[Sent]:
+        """Append events; of those that the log has, return the lines. Raises InvalidEvent, LedElsewhere, LogError.
+
+        `epoch` is that of the lead that the process has, 0 if it has none.
+        """
+        text = f"SELECT id, seq, prev, hash, line FROM {self.address.schema}.send(%b::text[], %b, %b)".encode()
+        return self.run(lambda c: [Sent(*row) for row in c.execute(text, [[*middles], place, epoch])], writes=True)
 
     def lines(self, since: int) -> list[tuple[int, str]]:
         """Return seq and line of the events from seq `since` on, as many as one answer has."""
@@ -133,10 +159,48 @@ class Server:
         row = self.run(lambda c: c.execute(text).fetchone())
         return START if row is None else position(row[0].encode()) or START
 
-    def lead(self, place: str, host: str, *, force: bool = False) -> tuple[str, str]:
-        """Lead from a place unless another one does; return the place and the host on record."""
-        text = f"SELECT place, host FROM {self.address.schema}.lead(%s, %s, %s)".encode()
-        return self.run(lambda c: _row(c, text, [place, host, force]), writes=True)  # pyright: ignore[reportReturnType]
+    def lead(self, place: str, host: str, *, force: bool = False) -> Lease:
+        """Lead from a place unless another one does; return who leads then."""
+        text = f"SELECT place, host, epoch, rest FROM {self.address.schema}.lead(%s, %s, %s)".encode()
+        return Lease(*self._one(text, [place, host, force], writes=True))
+
+    def lease(self) -> Lease:
+        """Return who leads; `rest` is negative where nobody does."""
+        rest = "extract(epoch FROM expires - clock_timestamp())::float8"
+        text = f"SELECT place, coalesce(host, ''), epoch, {rest} FROM {self.address.schema}.lease".encode()
+        return Lease(*self._one(text, []))
+
+    def beat(self, process: str, place: str, host: str, what: str, epoch: int) -> Lease:
+        """Tell that a process is there, and renew its lead; return who leads, and how long what was told lasts."""
+        text = f"SELECT place, host, epoch, lasts FROM {self.address.schema}.beat(%s, %s, %s, %s, %s)".encode()
+        return Lease(*self._one(text, [process, place, host, what, epoch], writes=True))
+
+    def leave(self, process: str, place: str, epoch: int) -> None:
+        """Tell that a process is gone; give its lead back, unless others of its place still lead."""
+        text = f"SELECT {self.address.schema}.leave(%s, %s, %s)".encode()
+        self._one(text, [process, place, epoch], writes=True)
+
+    def there(self) -> list[Presence]:
+        """Return the processes that have told of themselves within a day, the oldest first."""
+        text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
+        rows = self.run(lambda c: c.execute(text).fetchall())
+        return [
+            Presence(json.loads(process), place, host, json.loads(what), *rest)
+            for process, place, host, what, *rest in rows
+        ]
+
+    def grants(self) -> list[tuple[str, str]]:
+        """Return which login may append as which persona, without a run."""
+        text = f"SELECT role::text, persona FROM {self.address.schema}.grants ORDER BY role, persona".encode()
+        return [(row[0], row[1]) for row in self.run(lambda c: c.execute(text).fetchall())]
+
+    def grant(self, role: str, persona: str, *, revoke: bool = False) -> None:
+        """Let a login append as a persona, or no more; only the owner may. Raises LogUnavailable."""
+        table = f"{self.address.schema}.grants"
+        text = f"INSERT INTO {table} SELECT rolname, %s FROM pg_roles WHERE rolname = %s ON CONFLICT DO NOTHING"
+        if revoke:
+            text = f"DELETE FROM {table} WHERE persona = %s AND role = %s"
+        self.run(lambda c: c.execute(text.encode(), [persona, role]), writes=True)
 
     def put_blob(self, data: bytes) -> None:
         """Store a blob."""
@@ -192,6 +256,60 @@ class Server:
             pause = min(pause * 2, _LONGEST)
             yield
 
+    def heard(self, channel: str, stop: threading.Event, seconds: float = 0.1) -> Iterator[str]:
+        """Yield what is notified on a channel, until `stop` is set. A server that goes away is waited for."""
+        while not stop.is_set():
+            with suppress(psycopg.OperationalError), self.connect() as connection:
+                connection.execute(f"LISTEN {channel}".encode())
+                while not stop.is_set():
+                    for notified in list(connection.notifies(timeout=seconds, stop_after=1)):
+                        yield notified.payload
+            stop.wait(_LONGEST)
+
+    def rows(self, text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the rows of a query, by the names of their columns; a `dict` among the values is given as JSON."""
+        given = {name: _with_json(value) for name, value in values.items()}
+
+        def work(connection: Connection) -> list[dict[str, Any]]:
+            with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+                cursor.execute(text.encode(), given)
+                return cursor.fetchall() if cursor.description else []
+
+        return self.run(work)
+
+    def make_schema(self, schema: str, team: str, script: str, known: str) -> bool:
+        """Make a schema of others by a script, for leader and workers of a team, unless it is there as `known`."""
+
+        def work(connection: Connection) -> bool:
+            with connection.transaction():
+                row = _row(connection, b"SELECT obj_description(to_regnamespace(%s), 'pg_namespace')", [schema])
+                if row and row[0] == known:
+                    return False
+                roles = f"{team}_leader, {team}_worker"
+                for each in (
+                    f"DROP SCHEMA IF EXISTS {schema} CASCADE",
+                    f"CREATE SCHEMA {schema} AUTHORIZATION {team}_owner", f"SET LOCAL ROLE {team}_owner",
+                    f"SET LOCAL search_path = {schema}, pg_catalog", script,
+                    f"GRANT USAGE ON SCHEMA {schema} TO {roles}",
+                    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {roles}",
+                    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {roles}",
+                    f"COMMENT ON SCHEMA {schema} IS '{known}'",
+                ):  # fmt: skip
+                    connection.execute(each.encode())
+            return True
+
+        return self.run(work, writes=True)
+
+    def _done(self, work: Callable[[Connection], Result], connection: Connection) -> Result:
+        """Do the work, and note that the server is there again if it was away."""
+        done = work(connection)
+        if self._is_away:
+            self._is_away, self.back = False, time.monotonic()
+        return done
+
+    def _one(self, text: bytes, values: Sequence[object], *, writes: bool = False) -> tuple[Any, ...]:
+        return self.run(lambda c: _row(c, text, values) or (), writes=writes)
+
     def _connected(self) -> Connection:
         if self._connection is not None and self._pid != os.getpid():
             self._left.append(self._connection)
@@ -213,7 +331,7 @@ class Server:
         return LogUnavailable(f"{why}; nothing was written")
 
     def _refusal(self, error: psycopg.Error) -> TeamMailError:
-        """Return the error of ours for one of the server's; the codes TM… are those of sql/1.sql."""
+        """Return the error of ours for one of the server's; the codes TM… are those of sql/."""
         said, state = (error.diag.message_primary or str(error)).strip(), error.sqlstate or ""
         if state == "TM004":
             return LedElsewhere(said)
@@ -226,6 +344,15 @@ class Server:
 
 def _row(connection: Connection, text: bytes, values: Sequence[object]) -> tuple[Any, ...] | None:
     return connection.execute(text, values).fetchone()
+
+
+def _with_json(value: Any) -> Any:
+    """Return a value of a query in which each `dict` is given as JSON."""
+    if isinstance(value, dict):
+        return psycopg.types.json.Jsonb(value)
+    if isinstance(value, list):
+        return [_with_json(item) for item in cast("list[Any]", value)]
+    return tuple(map(_with_json, cast("tuple[Any, ...]", value))) if isinstance(value, tuple) else value
 
 
 def _is_final(error: psycopg.Error) -> bool:
