@@ -6,6 +6,7 @@ This is the only module that speaks through psycopg.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import re
 import threading
@@ -20,11 +21,16 @@ from ..log.event import START, ChainPosition
 from ..log.event import place as position
 from .place import GIVEN, Address
 
+_COLLECTED = gc.isenabled()
+gc.disable()  # what an import makes stays; to look for garbage among it takes a tenth of the import's time
 try:
     import psycopg
     import psycopg.conninfo
 except ImportError:
     raise LogUnavailable("the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]") from None
+finally:
+    if _COLLECTED:
+        gc.enable()
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
@@ -229,9 +235,9 @@ def _row(connection: Connection, text: bytes, values: Sequence[object]) -> tuple
 
 
 def _is_final(error: psycopg.Error) -> bool:
-    """Tell whether a connection was refused for a reason that waiting does not mend, such as a wrong password."""
+    """Tell whether a connection was refused for a reason that waiting does not mend, as of a password or certificate."""
     text = str(error)
-    return "FATAL" in text and not any(
+    return any(word in text for word in ("FATAL", "certificate", "does not support SSL")) and not any(
         word in text for word in ("starting up", "shutting down", "recovery", "too many", "terminating", "not yet")
     )
 
