@@ -128,6 +128,11 @@ class Server:
         text = f"SELECT id, seq, prev, hash, line FROM {self.address.schema}.send(%b::text[], %b)".encode()
         return self.run(lambda c: [Sent(*row) for row in c.execute(text, [[*middles], place])], writes=True)
 
+    def open_log(self) -> None:
+        """Write the log's first event, unless it has one. Raises LogUnavailable, InDoubt."""
+        text = f"SELECT {self.address.schema}.open_log()".encode()
+        self.run(lambda c: c.execute(text), writes=True)
+
     def lines(self, since: int) -> list[tuple[int, str]]:
         """Return seq and line of the events from seq `since` on, as many as one answer has."""
         text = f"SELECT seq, line FROM {self.address.schema}.lines WHERE seq >= %b ORDER BY seq LIMIT {_BATCH}".encode()
