@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+from team_mail.mail.open import open_log
 
 from .console import LOG
 
@@ -19,7 +21,7 @@ OPTION = "--on-server"
 
 def add_option(parser: pytest.Parser) -> None:
     """Add the option to the command line."""
-    parser.addoption(OPTION, action="store_true", help="keep the log of each test on PostgreSQL, in a schema of its own")
+    parser.addoption(OPTION, action="store_true", help="keep the log of each test on PostgreSQL")
 
 
 def skip_those_in_files(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,7 +40,19 @@ def log_on_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         for name, value in zip(LOG, (address.url, address.schema), strict=True):
             for environ in (os.environ, *_environments(request.module)):
                 monkeypatch.setitem(environ, name, value)
-    yield
+        yield
+        from team_mail.mail.remote.connection import server_of
+
+        server_of(address).close()
+    else:
+        yield
+
+
+def log_file(home: Path) -> Path:
+    """Return the path of the lines of a team's log; those of a copy are brought up to date first."""
+    if (home / "mail" / "remote").exists():
+        open_log(home).head()
+    return home / "mail" / "events.jsonl"
 
 
 def _environments(module: ModuleType) -> list[dict[str, str]]:

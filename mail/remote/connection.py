@@ -240,7 +240,7 @@ def _row(connection: Connection, text: bytes, values: Sequence[object]) -> tuple
 
 
 def _is_final(error: psycopg.Error) -> bool:
-    """Tell whether a connection was refused for a reason that waiting does not mend, as of a password or certificate."""
+    """Tell whether a connection was refused for a reason that waiting does not mend, as of a password."""
     text = str(error)
     return any(word in text for word in ("FATAL", "certificate", "does not support SSL")) and not any(
         word in text for word in ("starting up", "shutting down", "recovery", "too many", "terminating", "not yet")

@@ -13,7 +13,7 @@ import pytest
 from team_mail.mail.errors import LogUnavailable
 from team_mail.mail.log.event import Draft
 
-from ...console import LOG, run_command
+from ...console import run_command
 from ...postgres import ABSENT, QUICK, is_installed, needs_postgres, running
 
 pytestmark = needs_postgres
@@ -110,7 +110,9 @@ def test_a_host_with_its_password_reads_and_appends_over_tls(served, password, t
     log.append([Draft("mail.sent", "ada", ("bob",), "encrypted")])
     assert [event.subject for event in log.read()][-1] == "encrypted"
     assert state_of(server).encrypted
-    version = server.run(lambda c: c.execute(b"SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone())
+    version = server.run(
+        lambda c: c.execute(b"SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
+    )
     assert version in {("TLSv1.2",), ("TLSv1.3",)}
     server.close()
 
@@ -123,7 +125,8 @@ def test_the_commands_find_the_password_in_the_home_of_their_user(served, passwo
     (team / ".team").mkdir(parents=True)
     password.rename(home / ".pgpass")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "TEAM_"))}
-    environ |= dict(zip(LOG, (f"{url}?sslmode=verify-full&sslrootcert={certificates}/ca.crt", "team_mail"), strict=True))
+    verified = f"{url}?sslmode=verify-full&sslrootcert={certificates}/ca.crt"
+    environ |= {"TEAM_LOG_URL": verified, "TEAM_LOG_NAME": "team_mail"}
     words = ("send", "--to", "you", "--from", "you", "-s", "by file", "-b", "x")
     sent = run_command("team-mail", *words, cwd=team, env=environ | {"HOME": str(home)}, timeout=60)
     assert (sent.returncode, sent.stdout[:5]) == (0, b"sent "), sent.stderr
