@@ -116,8 +116,8 @@ class LedElsewhere(LogError):
 
     def __init__(self, host: str) -> None:
         super().__init__(
-            f"this team is led from {host}, and one host leads it: start schedulers and dispatches there; if that is "
-            "gone for good, `team cluster lead` lets this one lead"
+            f"this team is led from {host}, and one host leads it: start schedulers and dispatches there, or "
+            "`scheduler run` here, which waits until that one is gone; `team cluster lead` takes the lead by force"
         )
 
 

@@ -1,10 +1,12 @@
-"""Who runs this process: its persona and run, and a name that no other process ever has."""
+"""Who runs this process: its persona and run, a name that no other process ever has, and which others are there."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -201,6 +203,61 @@ def is_suspended(process: Mapping[str, Any]) -> bool:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"T"
     except OSError:
         return False
+
+
+class Presence(NamedTuple):
+    """A long-lived process of a team, as it last told of itself.
+
+    `process` is its name, as `myself` gives it, `place` that of its team's folder, and `host` both for people; `what`
+    is what it says that it does. `epoch` is that of the lead that it has, 0 if it does not lead. It has been there for
+    `age` seconds, and counts as there for `rest` more; `gone` tells that it does not any more.
+    """
+
+    process: Mapping[str, Any]
+    place: str
+    host: str
+    what: Mapping[str, Any]
+    epoch: int
+    age: float
+    rest: float
+    gone: bool
+
+
+class Beat:
+    """What this process tells of itself while it is there, which `tell` changes from the next time on.
+
+    `lost` is set once it is not the one that leads any more, though it had the lead; `why` says what has happened.
+    """
+
+    def __init__(self, what: Mapping[str, Any]) -> None:
+        self.what: Mapping[str, Any] = dict(what)
+        self.lost = threading.Event()
+        self.why = ""
+
+    def tell(self, **what: object) -> None:
+        """Change what is told; it has to be JSON."""
+        self.what = {**self.what, **what}
+
+
+class OnOneHost:
+    """What a log says of processes if those of one host alone write it: the system knows which of them live."""
+
+    def lead(self) -> None:
+        """Lead the team from here, which nobody else can."""
+
+    def present(self, process: Mapping[str, Any]) -> bool:
+        """Tell whether a process that `myself` named is there."""
+        return alive(process)
+
+    def presences(self) -> list[Presence]:
+        """List the processes that have told of themselves: none does where the system knows."""
+        return []
+
+    @contextmanager
+    def beat(self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False) -> Generator[Beat]:
+        """Tell that a process is there for as long as this context is open, and that it leads."""
+        del process, leads
+        yield Beat(what)
 
 
 @cache

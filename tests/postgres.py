@@ -86,6 +86,26 @@ def schemas(postgres) -> Iterator[Callable[[], Server]]:
         server.close()
 
 
+@contextmanager
+def logins(postgres: LocalServer, server: Server) -> Iterator[Callable[[str], Server]]:
+    """Make a login with one of the roles of a team, at each call, and return a connection as it."""
+    from team_mail.mail.remote.connection import Server
+    from team_mail.mail.remote.place import Address
+
+    made: list[Server] = []
+    schema = server.address.schema
+
+    def make(role: str) -> Server:
+        name = f"{schema}_user_{role}_{len(made)}"
+        server.run(lambda c: c.execute(f"CREATE ROLE {name} LOGIN IN ROLE {schema}_{role}".encode()))
+        made.append(Server(Address(postgres.url.replace("team@", f"{name}@", 1), schema)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
 def remote_log(request: pytest.FixtureRequest, folder: Path, *, segment_bytes: int | None = None, **fields: Any) -> Any:
     """Return a log in a schema of its own, with its copy in a folder."""
     server = request.getfixturevalue("schemas")()

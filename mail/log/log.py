@@ -9,14 +9,14 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import InDoubt, LogError, LogUnavailable
-from ..process import check_not_in_run
+from ..process import Beat, OnOneHost, Presence, check_not_in_run
 from .disk import Disk, FileDescriptor, make_folder, reason_of
 from .event import START, ChainPosition, Draft, Event, Unsealed, in_session, serialise
 from .lock import Lock
@@ -60,8 +60,29 @@ class Log(Protocol):
         """Return the position of the last event; START for a log without events."""
         ...
 
+    def lead(self) -> None:
+        """Lead the team from here, or go on leading it. Raises LedElsewhere while another host does."""
+        ...
 
-class EventLog:
+    def present(self, process: Mapping[str, Any]) -> bool:
+        """Tell whether a process that `myself` named, on whatever host, is there."""
+        ...
+
+    def presences(self) -> list[Presence]:
+        """List the processes that have told of themselves by `beat`, the oldest first."""
+        ...
+
+    def beat(
+        self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False
+    ) -> AbstractContextManager[Beat]:
+        """Tell that a process is there for as long as the context is open, and with `leads` keep the lead that it has.
+
+        `what` is JSON that says what it does.
+        """
+        ...
+
+
+class EventLog(OnOneHost):
     """The log in a folder, `.team/mail`. Threads may share an instance; each process opens its own.
 
     `lock_timeout` is in seconds. What is appended bears the name of `session` in its data. `on_sealed` is called for
@@ -202,12 +223,6 @@ class EventLog:
     def copy_of(self) -> str:
         """What this log is a copy of: the address of a server; "" for a log that is in its folder alone."""
         return ""
-
-    def lead(self) -> None:
-        """Check that this host may lead the team: a log in a folder is led from there.
-
-        Raises LedElsewhere for a log on a server that another host leads.
-        """
 
     def snapshot(self) -> Snapshot:
         """Return the log's files as of now, for a database that reads them itself.

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from ..clock import Clock, SystemClock, rfc3339
 from ..kinds import LogKind
+from ..process import OnOneHost
 from .event import START, SYSTEM, ChainPosition, Draft, Event, decode, in_session, serialise
 from .verify import Damage
 
 
-class MemoryLog:
+class MemoryLog(OnOneHost):
     """A log that lives as long as the object. Threads may share it."""
 
     def __init__(self, *, clock: Clock | None = None, session: str | None = None) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -67,15 +67,33 @@ class Sent(NamedTuple):
     line: str | None
 
 
+class Lease(NamedTuple):
+    """Who leads: place, and host for people; in which epoch, and for how many seconds more unless that is renewed."""
+
+    place: str | None
+    host: str
+    epoch: int
+    rest: float
+
+
 class Server:
     """One server and schema. Threads may share an instance, they take turns; a forked child connects anew.
 
     `patience` is how many seconds a server that was there may take to come back, `first` those for one that this
-    process has not met yet.
+    process has not met yet. `settings` are parameters of libpq, in place of those that it would use.
     """
 
-    def __init__(self, address: Address, patience: float = _PATIENCE, first: float = _FIRST) -> None:
+    def __init__(
+        self,
+        address: Address,
+        patience: float = _PATIENCE,
+        first: float = _FIRST,
+        settings: Mapping[str, int] | None = None,
+    ) -> None:
         self.address = address
+        self.back = float("-inf")  # when the server was there again after it was away, by the monotonic clock
+        self._is_away = False
+        self._settings = _SETTINGS | dict(settings or {})
         self._patience = patience
         self._first = first
         self._turn = threading.Lock()
@@ -97,11 +115,12 @@ class Server:
                     if not met:
                         met, deadline = True, time.monotonic() + self._patience
                     doubtful = doubtful or writes
-                    return work(connection)
+                    return self._done(work, connection)
                 except psycopg.Error as error:
                     if not self._is_gone(error):
                         raise self._refusal(error) from error
                     self.close()
+                    self._is_away = True
                     if time.monotonic() >= deadline or _is_final(error):
                         raise self._lost(error, doubtful=doubtful) from error
                 time.sleep(pause)
@@ -114,7 +133,7 @@ class Server:
         """
         named = psycopg.conninfo.conninfo_to_dict(self.address.url)
         given = {keyword: GIVEN[name] for keyword, name in _VARIABLES.items() if name in GIVEN}
-        return psycopg.connect(**(_SETTINGS | given | named), autocommit=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return psycopg.connect(**(self._settings | given | named), autocommit=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -123,10 +142,13 @@ class Server:
             with suppress(psycopg.Error):
                 connection.close()
 
-    def send(self, middles: Sequence[str], place: str) -> list[Sent]:
-        """Append events; of those that the log has, return the lines. Raises InvalidEvent, LedElsewhere, LogError."""
-        text = f"SELECT id, seq, prev, hash, line FROM {self.address.schema}.send(%b::text[], %b)".encode()
-        return self.run(lambda c: [Sent(*row) for row in c.execute(text, [[*middles], place])], writes=True)
+    def send(self, middles: Sequence[str], place: str, epoch: int = 0) -> list[Sent]:
+        """Append events; of those that the log has, return the lines. Raises InvalidEvent, LedElsewhere, LogError.
+
+        `epoch` is that of the lead that the process has, 0 if it has none.
+        """
+        text = f"SELECT id, seq, prev, hash, line FROM {self.address.schema}.send(%b::text[], %b, %b)".encode()
+        return self.run(lambda c: [Sent(*row) for row in c.execute(text, [[*middles], place, epoch])], writes=True)
 
     def open_log(self) -> None:
         """Write the log's first event, unless it has one. Raises LogUnavailable, InDoubt."""
@@ -144,10 +166,31 @@ class Server:
         row = self.run(lambda c: c.execute(text).fetchone())
         return START if row is None else position(row[0].encode()) or START
 
-    def lead(self, place: str, host: str, *, force: bool = False) -> tuple[str, str]:
-        """Lead from a place unless another one does; return the place and the host on record."""
-        text = f"SELECT place, host FROM {self.address.schema}.lead(%s, %s, %s)".encode()
-        return self.run(lambda c: _row(c, text, [place, host, force]), writes=True)  # pyright: ignore[reportReturnType]
+    def lead(self, place: str, host: str, *, force: bool = False) -> Lease:
+        """Lead from a place unless another one does; return who leads then."""
+        text = f"SELECT place, host, epoch, rest FROM {self.address.schema}.lead(%s, %s, %s)".encode()
+        return Lease(*self._one(text, [place, host, force], writes=True))
+
+    def lease(self) -> Lease:
+        """Return who leads; `rest` is negative where nobody does."""
+        rest = "extract(epoch FROM expires - clock_timestamp())::float8"
+        text = f"SELECT place, coalesce(host, ''), epoch, {rest} FROM {self.address.schema}.lease".encode()
+        return Lease(*self._one(text, []))
+
+    def beat(self, process: str, place: str, host: str, what: str, epoch: int) -> Lease:
+        """Tell that a process is there, and renew its lead; return who leads, and how long what was told lasts."""
+        text = f"SELECT place, host, epoch, lasts FROM {self.address.schema}.beat(%s, %s, %s, %s, %s)".encode()
+        return Lease(*self._one(text, [process, place, host, what, epoch], writes=True))
+
+    def leave(self, process: str, place: str, epoch: int) -> None:
+        """Tell that a process is gone; give its lead back, unless others of its place still lead."""
+        text = f"SELECT {self.address.schema}.leave(%s, %s, %s)".encode()
+        self._one(text, [process, place, epoch], writes=True)
+
+    def there(self) -> list[tuple[Any, ...]]:
+        """Return the processes that have told of themselves: the fields of a Presence, with JSON as text."""
+        text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
+        return self.run(lambda c: c.execute(text).fetchall())
 
     def put_blob(self, data: bytes) -> None:
         """Store a blob."""
@@ -203,6 +246,16 @@ class Server:
             pause = min(pause * 2, _LONGEST)
             yield
 
+    def _done(self, work: Callable[[Connection], Result], connection: Connection) -> Result:
+        """Do the work, and note that the server is there again if it was away."""
+        done = work(connection)
+        if self._is_away:
+            self._is_away, self.back = False, time.monotonic()
+        return done
+
+    def _one(self, text: bytes, values: Sequence[object], *, writes: bool = False) -> tuple[Any, ...]:
+        return self.run(lambda c: _row(c, text, values) or (), writes=writes)
+
     def _connected(self) -> Connection:
         if self._connection is not None and self._pid != os.getpid():
             self._left.append(self._connection)
@@ -224,7 +277,7 @@ class Server:
         return LogUnavailable(f"{why}; nothing was written")
 
     def _refusal(self, error: psycopg.Error) -> TeamMailError:
-        """Return the error of ours for one of the server's; the codes TM… are those of sql/1.sql."""
+        """Return the error of ours for one of the server's; the codes TM… are those of sql/."""
         said, state = (error.diag.message_primary or str(error)).strip(), error.sqlstate or ""
         if state == "TM004":
             return LedElsewhere(said)

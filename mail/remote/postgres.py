@@ -7,10 +7,15 @@ Before anything is read the copy is brought up to date, so a reader sees what wa
 from __future__ import annotations
 
 import io
+import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ..clock import Clock, SystemClock, rfc3339
 from ..errors import LedElsewhere, LogUnavailable, OtherLog, UsageError
@@ -22,13 +27,16 @@ from ..log.recovery import Mending
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot
 from ..log.writer import REMOTE
-from ..process import check_not_in_run
+from ..process import Beat, Presence, alive, check_not_in_run
+from .beats import beats_of
 from .connection import Sent, Server
 from .place import Mark, new_mark, read_mark, write_mark
 from .replica import Replica
 
 _WRITES = "writes to its team through .team/run alone: use the team-mail of the run"
 _LOOK_ANYWAY = 0.5  # seconds, in case a notification was lost
+_MOMENT = 1.0  # seconds that what was said of all processes is taken for true
+_GIVEN_BACK = -1e9  # seconds: a lease that ended so long ago was given back
 
 
 class PostgresLog(EventLog):
@@ -52,6 +60,9 @@ class PostgresLog(EventLog):
         self._replica = Replica(folder, self.segments, disk, self.lock)
         self._told = on_sealed
         self._mark: Mark | None = None
+        self._epoch = 0  # of the lead that this process has taken
+        self._leading = 0  # the beats that keep it
+        self._looked: tuple[float, dict[tuple[Any, ...], Presence]] = float("-inf"), {}
 
     @property
     def copy_of(self) -> str:
@@ -85,7 +96,7 @@ class PostgresLog(EventLog):
         stamp = rfc3339(self._stamp.now())
         unsealed = [serialise(draft, stamp) for draft in in_session(drafts, self.session)]
         by_id = {item.id: item for item in reversed(unsealed)}
-        answers = self.server.send([item.middle.decode() for item in unsealed], self.place)
+        answers = self.server.send([item.middle.decode() for item in unsealed], self.place, self._epoch)
         known = {answer.id: _event(answer) for answer in answers if answer.line is not None}
         if repeats is not None:
             repeats += [known[item.id] for item in unsealed if item.id in known]
@@ -107,14 +118,79 @@ class PostgresLog(EventLog):
         return self._catch_up()
 
     def lead(self) -> None:
-        """Lead the team from this folder, unless another one is on record. Raises LedElsewhere."""
-        place, host = self.server.lead(self.place, self._named())
-        if place != self.place:
-            raise LedElsewhere(host)
+        """Lead the team from this folder, or go on leading it, for a while; `beat` keeps the lead.
+
+        Raises LedElsewhere while another folder has the lead, and where one had it since this one took it.
+        """
+        if (
+            self._is_settling
+            and (now := self.server.lease()).place not in {None, self.place}
+            and now.rest > _GIVEN_BACK
+        ):
+            raise LedElsewhere(now.host)
+        lease = self.server.lead(self.place, self._named())
+        if lease.place != self.place or (self._leading and lease.epoch != self._epoch):
+            raise LedElsewhere(lease.host)
+        self._epoch = lease.epoch
 
     def take_lead(self) -> None:
         """Lead the team from this folder from now on: what the former one appends beside mail is refused."""
-        self.server.lead(self.place, self._named(), force=True)
+        self._epoch = self.server.lead(self.place, self._named(), force=True).epoch
+
+    def present(self, process: Mapping[str, Any]) -> bool:
+        """Tell whether a process is there: the system knows of those of this folder, the server of all others.
+
+        Nobody counts as gone while the server has just come back, since nobody could tell of itself meanwhile.
+        """
+        if alive(process):
+            return True
+        known = self._there().get(_key(process))
+        if known and known.place == self.place:
+            return False
+        return self._is_settling if known is None or known.gone else True
+
+    def presences(self) -> list[Presence]:
+        """List the processes that have told of themselves within a day, the oldest first."""
+        return [
+            Presence(json.loads(process), place, host, json.loads(what), *rest)
+            for process, place, host, what, *rest in self.server.there()
+        ]
+
+    @contextmanager
+    def beat(self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False) -> Generator[Beat]:
+        """Tell that a process is there for as long as the context is open, and with `leads` keep the lead that it has.
+
+        At its end the lead is free, unless another process of this folder leads. Raises LedElsewhere, LogUnavailable.
+        """
+        if leads and not self._epoch:
+            self.lead()
+        beat, beats = Beat(what), beats_of(self.server.address, process, self.place, self._named())
+        self._leading += leads
+        try:
+            beats.add(beat, self._epoch if leads else 0)
+            try:
+                yield beat
+            finally:
+                beats.remove(beat)
+        finally:
+            self._leading -= leads
+            if not self._leading:
+                self._epoch = 0
+
+    @property
+    def _is_settling(self) -> bool:
+        """Whether the server was away, and has been back for less than two leases."""
+        return time.monotonic() - self.server.back < 2 * self._lease_seconds
+
+    @cached_property
+    def _lease_seconds(self) -> float:
+        return float(self.server.value("lease_seconds") or 0)
+
+    def _there(self) -> dict[tuple[Any, ...], Presence]:
+        """Return who has told of itself, as of a moment ago, by boot, pid and start."""
+        if time.monotonic() - self._looked[0] > _MOMENT:
+            self._looked = time.monotonic(), {_key(each.process): each for each in self.presences()}
+        return self._looked[1]
 
     def repair(self, lost: Sequence[tuple[int, str]] = ()) -> Mending:
         """Refuse: the copy mends itself, and the server's log is restored from a backup of the server."""
@@ -220,6 +296,10 @@ class PostgresBlobs(FileBlobs):
         for name in self._server.blob_names():
             self.read(name)
         return super().names()
+
+
+def _key(process: Mapping[str, Any]) -> tuple[Any, ...]:
+    return process.get("boot"), process.get("pid"), process.get("start")
 
 
 def _event(answer: Sent) -> Event:

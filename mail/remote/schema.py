@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .connection import Connection, Server
 
 _SQL = Path(__file__).parent / "sql"
-ROLES = ("owner", "leader", "worker", "reader")
+ROLES = ("owner", "leader", "worker", "member", "reader")
+_LEASED = 2  # the version from which on the lead is a lease
 _VERSIONS = sorted(int(path.stem) for path in _SQL.glob("*.sql"))
 VERSION = _VERSIONS[-1]
 
@@ -19,7 +20,8 @@ VERSION = _VERSIONS[-1]
 class SchemaState(NamedTuple):
     """What a server says of a team's schema; version 0 if there is none.
 
-    `encrypted` is whether this connection is, `closed` why nothing is appended, and `leader` the host that leads.
+    `encrypted` is whether this connection is, and `closed` why nothing is appended. `leader` is the host that leads,
+    "" if none does, `epoch` that of its lead, and `rest` for how many seconds more it has that unless it is renewed.
     """
 
     version: int
@@ -30,6 +32,8 @@ class SchemaState(NamedTuple):
     leader: str = ""
     server: str = ""
     encrypted: bool = False
+    epoch: int = 0
+    rest: float = 0.0
 
 
 def statements(schema: str, version: int) -> bytes:
@@ -54,8 +58,8 @@ def _upgraded(connection: Connection, schema: str) -> tuple[int, int]:
             raise LogUnavailable(
                 f"schema {schema} has version {before}, which is newer than {VERSION}: update team-mail"
             )
+        _make_roles(connection, schema)
         if not before:
-            _make_roles(connection, schema)
             connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {schema}_owner".encode())
         connection.execute(f"SET LOCAL ROLE {schema}_owner".encode())
         for version in _VERSIONS:
@@ -81,7 +85,9 @@ def _make_roles(connection: Connection, schema: str) -> None:
         known = connection.execute(b"SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone()
         if known is None:
             connection.execute(f"CREATE ROLE {name} NOLOGIN".encode())
-    connection.execute(f"GRANT {schema}_owner TO CURRENT_USER".encode())
+    (own,) = connection.execute(b"SELECT pg_has_role(%s, 'MEMBER')", [f"{schema}_owner"])
+    if not own[0]:
+        connection.execute(f"GRANT {schema}_owner TO CURRENT_USER".encode())
 
 
 def version_of(connection: Connection, schema: str) -> int:
@@ -112,4 +118,11 @@ def _state(connection: Connection, schema: str) -> SchemaState:
         f" (SELECT count(*) FROM {schema}.blobs)".encode()
     )
     events, size, blobs = sizes
-    return SchemaState(version, events, size, blobs, named.get("closed", ""), named.get("host", ""), about[0], about[1])
+    state = SchemaState(version, events, size, blobs, named.get("closed", ""), "", about[0], about[1])
+    if version < _LEASED:
+        return state
+    ((host, epoch, rest, is_over),) = connection.execute(
+        f"SELECT coalesce(host, ''), epoch, extract(epoch FROM expires - clock_timestamp())::float8,"
+        f" expires < clock_timestamp() FROM {schema}.lease".encode()
+    )
+    return state._replace(leader="" if is_over else host, epoch=epoch, rest=max(0.0, rest))

@@ -20,4 +20,4 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION {schema}.open_log() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION {schema}.open_log() TO {schema}_leader, {schema}_worker;
+GRANT EXECUTE ON FUNCTION {schema}.open_log() TO {schema}_leader, {schema}_worker, {schema}_member;

@@ -11,7 +11,7 @@ from team_mail.mail.clock import rfc3339
 from team_mail.mail.errors import InvalidEvent, LedElsewhere, LogUnavailable
 from team_mail.mail.log.event import MAX_INTEGER, MAX_LINE, Draft, decode, derived_id, serialise
 
-from ...postgres import needs_postgres, remote_log
+from ...postgres import logins, needs_postgres, remote_log
 from ...samples import STORM, examples
 from ..log.test_event import drafts, nested
 
@@ -126,44 +126,35 @@ def test_nobody_changes_or_takes_away_a_line(log):
 @pytest.fixture
 def login(log, postgres):
     """Return servers that are logged in with one of the roles of the team."""
-    from team_mail.mail.remote.connection import Server
-    from team_mail.mail.remote.place import Address
-
-    made, schema = [], log.server.address.schema
-
-    def make(role: str) -> Server:
-        name = f"{schema}_user_{role}"
-        log.server.run(lambda c: c.execute(f"CREATE ROLE {name} LOGIN IN ROLE {schema}_{role}".encode()))
-        made.append(Server(Address(postgres.url.replace("team@", f"{name}@", 1), schema)))
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.close()
+    with logins(postgres, log.server) as make:
+        yield make
 
 
 RUN = {"kind": '"run.started"', "thread": "null", "id": f'"{derived_id("run")}"'}
 
 
 def test_each_role_may_what_it_is_for(log, login):
-    """A leader appends, a worker appends mail alone, a reader copies; none gets past the functions."""
-    leader, worker, reader = login("leader"), login("worker"), login("reader")
+    """A leader appends, a worker for its runs, a member as who it is, a reader copies; none gets past the functions."""
+    leader, worker, member, reader = login("leader"), login("worker"), login("member"), login("reader")
     leader.send([middle(**RUN)], log.place)
-    worker.send([middle()], "elsewhere")
+    leader.send([middle()], "elsewhere")
     assert worker.put_blob(b"x") is None
-    with pytest.raises(LogUnavailable, match="mail alone"):
-        worker.send([middle(**RUN | {"id": f'"{derived_id("other")}"'})], log.place)
+    for refused in (worker, member):
+        with pytest.raises(LogUnavailable, match=r"run\.started is for a leader"):
+            refused.send([middle(**RUN | {"id": f'"{derived_id("other")}"'})], log.place)
     with pytest.raises(LogUnavailable, match="does not let this login"):
         reader.send([middle()], log.place)
     assert [seq for seq, _ in reader.lines(0)] == [1, 2, 3]
     schema = log.server.address.schema
-    for server in (leader, worker, reader):
+    for server in (leader, worker, member, reader):
         for text in (
             f"INSERT INTO {schema}.lines VALUES (9, 'x', 'x', 1)", f"DELETE FROM {schema}.lines",
             f"TRUNCATE {schema}.lines", f"DO $$ BEGIN LOCK TABLE {schema}.turn IN EXCLUSIVE MODE; END $$",
             f"UPDATE {schema}.state SET value = 'x'", f"SELECT {schema}.copy_in(ARRAY['x'], 3)",
             f"SELECT {schema}.put(3, 'x', 1, 'x', false)", f"INSERT INTO {schema}.blobs VALUES ('x', 'x')",
-            f"ALTER TABLE {schema}.lines DISABLE TRIGGER ALL", f"DROP SCHEMA {schema} CASCADE",
+            f"ALTER TABLE {schema}.lines DISABLE TRIGGER ALL", f"UPDATE {schema}.lease SET epoch = 9",
+            f"DELETE FROM {schema}.presences", f"UPDATE {schema}.holds SET role = session_user",
+            f"INSERT INTO {schema}.grants VALUES (session_user, 'ada')", f"DROP SCHEMA {schema} CASCADE",
         ):  # fmt: skip
             with pytest.raises(LogUnavailable, match="does not let this login"):
                 server.run(lambda c, text=text: c.execute(text.encode()))
