@@ -115,6 +115,7 @@ class LedElsewhere(LogError):
     """Another host leads the team: what only a leader may write was refused."""
 
     def __init__(self, host: str) -> None:
+        self.host = host
         super().__init__(
             f"this team is led from {host}, and one host leads it: start schedulers and dispatches there, or "
             "`scheduler run` here, which waits until that one is gone; `team cluster lead` takes the lead by force"

@@ -14,11 +14,11 @@ from .directory import Directory
 from .errors import NoTeam, UsageError
 from .home import find_home, ignore_mail, is_clone, planned_home
 from .log.blobs import FileBlobs
-from .log.log import EventLog
+from .log.log import EventLog, Log
 from .log.segments import Segment
 from .log.writer import REMOTE
 from .mailbox import Mailbox
-from .process import checked_session, identity_or_none, run_id, session_name, within_run_of
+from .process import checked_session, identity_or_none, let_tell, run_id, session_name, within_run_of
 from .query.rows import FileProjections
 from .team_file import read_directory, read_log
 
@@ -80,7 +80,9 @@ def open_log(home: Path | None = None, *, clock: Clock | None = None, session: s
     if server := _server(home):
         from .remote.postgres import PostgresLog
 
-        return PostgresLog(home / "mail", server, clock=clock, on_sealed=_write_parquet, session=session)
+        log = PostgresLog(home / "mail", server, clock=clock, on_sealed=_write_parquet, session=session)
+        let_tell(str(log.folder), log)
+        return log
     return EventLog(home / "mail", clock=clock, on_sealed=_write_parquet, session=session)
 
 
@@ -144,3 +146,8 @@ def _tell_damage() -> None:
 def with_directory(mailbox: Mailbox, directory: Directory) -> Mailbox:
     """Return a mailbox of the same log for another directory, such as one with guests."""
     return Mailbox(mailbox.log, mailbox.blobs, mailbox.projections, directory, home=mailbox.home, party=mailbox.party)
+
+
+def with_log(mailbox: Mailbox, log: Log) -> Mailbox:
+    """Return a mailbox that writes and reads by another object of the same log, such as one of a session."""
+    return Mailbox(log, mailbox.blobs, mailbox.projections, mailbox.directory, home=mailbox.home, party=mailbox.party)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .ancestors import KEEPER, START, STARTED, WARDEN, commands_above, commands_from, part_of
 from .errors import NoIdentity, NotFromRun, UsageError
@@ -205,6 +206,10 @@ def is_suspended(process: Mapping[str, Any]) -> bool:
         return False
 
 
+def _unheard(_: str) -> None:
+    """Take note of nothing."""
+
+
 class Presence(NamedTuple):
     """A long-lived process of a team, as it last told of itself.
 
@@ -229,14 +234,22 @@ class Beat:
     `lost` is set once it is not the one that leads any more, though it had the lead; `why` says what has happened.
     """
 
-    def __init__(self, what: Mapping[str, Any]) -> None:
+    def __init__(self, what: Mapping[str, Any], on_lost: Callable[[str], object]) -> None:
         self.what: Mapping[str, Any] = dict(what)
         self.lost = threading.Event()
         self.why = ""
+        self._on_lost = on_lost
 
     def tell(self, **what: object) -> None:
         """Change what is told; it has to be JSON."""
         self.what = {**self.what, **what}
+
+    def lose(self, why: str) -> None:
+        """Take note that it leads no more, once."""
+        if not self.lost.is_set():
+            self.why = why
+            self.lost.set()
+            self._on_lost(why)
 
 
 class OnOneHost:
@@ -253,11 +266,48 @@ class OnOneHost:
         """List the processes that have told of themselves: none does where the system knows."""
         return []
 
+    def beside(self) -> Any:
+        """Return None: there is no server that does anything else."""
+        return None
+
     @contextmanager
-    def beat(self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False) -> Generator[Beat]:
-        """Tell that a process is there for as long as this context is open, and that it leads."""
+    def beat(
+        self,
+        process: Mapping[str, Any],
+        what: Mapping[str, Any],
+        *,
+        leads: bool = False,
+        on_lost: Callable[[str], object] = _unheard,
+    ) -> Generator[Beat]:
+        """Tell that a process is there for as long as this context is open, and that it leads; see `Log.beat`."""
         del process, leads
-        yield Beat(what)
+        yield Beat(what, on_lost)
+
+
+class _Witness(Protocol):
+    """A log that knows of processes of other hosts."""
+
+    def present(self, process: Mapping[str, Any]) -> bool: ...
+
+
+_witnesses: dict[str, weakref.ref[_Witness]] = {}
+
+
+def let_tell(folder: str, witness: _Witness) -> None:
+    """Let `is_there` ask a log on a server, whose copy is in a folder, for as long as the log is used."""
+    _witnesses[folder] = weakref.ref(witness)
+
+
+def is_there(process: Mapping[str, Any]) -> bool:
+    """Tell whether a process that `myself` named is alive here, or on another host by the word of a server.
+
+    A process has no other of its name anywhere, so every server that this program speaks with is asked. Raises
+    LogUnavailable if one cannot be.
+    """
+    if alive(process):
+        return True
+    logs = [witness() for witness in [*_witnesses.values()]]
+    return any(log.present(process) for log in logs if log is not None)
 
 
 @cache

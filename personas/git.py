@@ -153,17 +153,23 @@ def _filters(words: Sequence[str]) -> bool:
     return words[0] in _FILTERING or "--refresh" in words or (words[0] == "read-tree" and "-u" in words)
 
 
-def _run(
-    words: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes, timeout: float | None
+def _run(  # noqa: PLR0917
+    words: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: bytes | int,
+    timeout: float | None,
+    holding: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command; with a limit of time, end all that it started when that is over."""
+    given = isinstance(stdin, bytes)
     process = subprocess.Popen(  # noqa: S603
-        words, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=timeout is not None,
+        words, cwd=cwd, env=env, stdin=subprocess.PIPE if given else stdin, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, start_new_session=timeout is not None, pass_fds=holding,
     )  # fmt: skip
     with process:
         try:
-            stdout, stderr = process.communicate(stdin, timeout)
+            stdout, stderr = process.communicate(stdin if given else None, timeout)
         except BaseException:
             if timeout is None:
                 process.kill()
@@ -241,6 +247,27 @@ def ask_checkout(checkout: Path, *words: str, stdin: bytes = b"", allowed: Colle
     env = users_environment() | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     ended = subprocess.run(["git", *words], cwd=checkout, env=env, input=stdin, capture_output=True, check=False)  # noqa: S603, S607
     return Git.output(words, ended, allowed=allowed)
+
+
+def run_as_user(
+    directory: Path,
+    *words: str,
+    timeout: float,
+    stdin: bytes | int = b"",
+    holding: Sequence[int] = (),
+    settings: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git on a repository with the user's settings, as they need it to reach another one; nobody is asked anything.
+
+    After `timeout` seconds git is killed with all that it started, and the exit code is that of SIGKILL. What git
+    starts holds the file descriptors `holding` open, so that a lock lasts as long as git works; `stdin` may be one.
+    """
+    env = users_environment() | {"GIT_DIR": str(directory), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    argv = ("git", "-c", "gc.auto=0", "-c", "maintenance.auto=false", *words)
+    try:
+        return _run(argv, directory, env | dict(settings or {}), stdin, timeout, holding)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(argv, -signal.SIGKILL, b"", f"no end within {timeout:g} s".encode())
 
 
 def reader(checkout: Path) -> Git:

@@ -22,6 +22,8 @@ from .frontmatter import BOOLEANS, Fault, Part, read_front
 from .running.rules import Rules
 
 MAX_FILE = 256 << 10  # bytes
+LABEL = r"[a-z0-9][a-z0-9_.-]{0,39}"
+MOST_LABELS = 6  # of one persona, or one worker
 _KNOWN = frozenset({"mode", "schedule", "hired_by", "pronouns", "automation_mode"})  # of other tools, kept as they are
 _ALIASES = frozenset({"path", "allowedpaths", "allowpaths", "pathsallowed", "writepaths", "writablepaths"})
 
@@ -37,8 +39,8 @@ class Persona:
     `priority` are launched and landed earlier; in each sprint, it starts `after` the work of others is woven. One that
     is scheduled `by_mail` takes part once it has mail. `sparse` are the folders that its workspaces hold; None means
     those of the settings. `model` is the one that its runs ask for, empty for the agent's own. `commands` are globs of
-    the commands that an agent which asks may run: an empty tuple means none, None means any. `extra` has the keys that
-    are not ours.
+    the commands that an agent which asks may run: an empty tuple means none, None means any. Where runs are offered to
+    workers, only one with all of its `labels` takes them. `extra` has the keys that are not ours.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Persona:
     sparse: tuple[str, ...] | None = None
     model: str = ""
     commands: tuple[str, ...] | None = None
+    labels: tuple[str, ...] = ()
     template: bool | None = True
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
@@ -115,6 +118,7 @@ def made_persona(id: str, parts: Mapping[str, Part], prompt: str, start: int, so
         sparse=_sparse(parts.get("sparse")),
         model=_model(parts.get("model")),
         commands=_commands(parts.get("commands")),
+        labels=_labels(parts.get("labels")),
         template=_is_template(parts.get("template"), source),
         extra=_extra(parts),
         source=source,
@@ -213,6 +217,20 @@ def _model(part: Part | None) -> str:
 def _commands(part: Part | None) -> tuple[str, ...] | None:
     """Return the globs of the commands that a persona may run: none for an empty list, None if all of them."""
     return None if part is None else tuple(_command(item) for item in part.items())
+
+
+def _labels(part: Part | None) -> tuple[str, ...]:
+    """Return the labels that a worker must have, each once."""
+    labels = dict.fromkeys(map(_label, part.items() if part is not None else []))
+    if part is not None and len(labels) > MOST_LABELS:
+        raise part.fault(f"has {len(labels)} labels; write {MOST_LABELS} at most")
+    return tuple(labels)
+
+
+def _label(part: Part) -> str:
+    if not re.fullmatch(LABEL, label := part.text()):
+        raise part.fault(f"has {label[:80]!r}; write labels such as gpu: small letters, digits, '_', '.' and '-'")
+    return label
 
 
 def _command(part: Part) -> str:

@@ -35,6 +35,14 @@ class Kind(Described):
     RUN_FINISHED = word("run.finished", "A run ended, and how.", "scheduler")
     RUN_LOST = word("run.lost", "A run was given up because whoever supervised it is gone or was stopped.", "scheduler")
     RUN_STOPPED = word("run.stopped", "Somebody asked for the end of a run.", _PERSON)
+    RUN_OFFERED = word(
+        "run.offered", "A run is there for a worker to take; a higher `epoch` takes it from another.", "scheduler"
+    )
+    RUN_TAKEN = word("run.taken", "A worker has taken a run that was offered.", "scheduler")
+    RUN_RETURNED = word(
+        "run.returned", "What came of a run that a worker had taken, or why it gives it back.", "scheduler"
+    )
+    RUN_RECALLED = word("run.recalled", "A run that was offered is to end, wherever it is.", "scheduler")
     RUN_FORETOLD = word(
         "run.foretold", "A run was told that another, or what has landed, changes what it changes.", "scheduler"
     )

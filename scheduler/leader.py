@@ -5,17 +5,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from ..mail.archive.witness import NoWitness, known_to_git, lost
+from ..mail.errors import LedElsewhere, LogError, LogUnavailable
 from ..mail.log.disk import Disk, read_file
 from ..mail.log.log import EventLog, Log
 from ..mail.process import alive, myself
 from .errors import LogBehind, NotLeader
 
+TAKEN = "another scheduler leads this team"
+_LOOK = 0.5  # seconds between two looks whether another host still leads
 _COMMITS = 2_000  # of the branches, the newest
 _EVENTS = 500
 
@@ -27,7 +32,7 @@ class Leader:
     error's message.
     """
 
-    def __init__(self, folder: Path, taken: str = "another scheduler leads this team") -> None:
+    def __init__(self, folder: Path, taken: str = TAKEN) -> None:
         self.path = folder / "leader"
         self._taken = taken
         self._descriptor = -1
@@ -58,6 +63,73 @@ class Leader:
         os.close(self._descriptor)
 
 
+class Lead(Leader):
+    """The leader's lock of a process that leads the team, over all hosts that share its log, while it is open.
+
+    Entered, it raises LedElsewhere while another host leads. `what` is told to other hosts: JSON that says what this
+    process does. Once the lead is lost, `on_lost` is called in another thread: what is at work here has to end then,
+    since another host goes on with it; what it appends is refused by the log.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        log: Log,
+        what: Mapping[str, Any],
+        taken: str = TAKEN,
+        *,
+        on_lost: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        super().__init__(folder, taken)
+        self._log, self._what, self._on_lost = log, what, on_lost
+        self._beat = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._log.lead()
+        super().__enter__()
+        try:
+            self._beat.enter_context(self._log.beat(myself(), self._what, leads=True, on_lost=self._on_lost))
+        except BaseException:
+            super().__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._beat.close()
+        finally:
+            super().__exit__(kind, error, trace)
+
+
+def stand_by(lead: Lead, log: Log, stop: threading.Event, say: Callable[[str], object]) -> bool:
+    """Enter a lead as soon as no other host leads; return whether it was, False once `stop` is set.
+
+    `say` is told once who leads meanwhile, and of a server that does not answer. Raises NotLeader.
+    """
+    waits = ExitStack()
+    with waits:
+        told = ""
+        while not stop.is_set():
+            try:
+                lead.__enter__()  # left by the caller
+            except LedElsewhere as error:
+                said = f"{error.host} leads this team; this one stands by"
+                if not told:
+                    with suppress(LogError):
+                        waits.enter_context(log.beat(myself(), {"is": "scheduler", "stands_by": True}))
+            except LogUnavailable as error:
+                said = f"{error}; waiting for it"
+            else:
+                return True
+            if said != told:
+                say(said)
+                told = said
+            stop.wait(_LOOK)
+    return False
+
+
 def leading(folder: Path) -> dict[str, Any] | None:
     """Return the process that leads a team, as `myself` names it; None if none does."""
     try:
@@ -74,7 +146,7 @@ def check_log(home: Path, log: Log, base: str, *, leads: bool = True) -> None:
     would land twice. That is so after an older backup was restored. A loss that a person has accepted does not count.
     `base` is where the team's work goes in the end.
     """
-    if leads and isinstance(log, EventLog):
+    if leads:
         log.lead()
     if said := log_behind(home, log, base):
         raise LogBehind(

@@ -1,4 +1,4 @@
-"""Whether a run that the log leaves open goes on: the one place that asks the system about its processes.
+"""Whether a run that the log leaves open goes on: the one place that asks the system, and the server, who is there.
 
 A killed scheduler writes nothing, so what the log says of its runs is old; a process that is gone holds no lock.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..mail.process import is_there
 from ..personas.running.left import is_left
 from ..personas.running.process import is_going
-from .leader import alive
 from .state.facts import Run
 
 
@@ -41,14 +41,16 @@ LED = Liveness(led=True)
 
 
 def is_led(supervisor: Mapping[str, Any]) -> bool:
-    """Tell whether the process that supervises a run or a dispatch, as `myself` named it, is alive."""
-    return alive(supervisor)
+    """Tell whether the process that supervises a run or a dispatch, as `myself` named it, is there, on any host."""
+    return is_there(supervisor)
 
 
 def liveness(home: Path, run: Run) -> Liveness:
     """Return what is alive of a run of the team in `home` that is open on record."""
     if is_led(run.supervisor):
         return LED
+    if run.offered:  # whoever leads next waits for it, or offers it again
+        return Liveness(led=False, going=not run.returned and (not run.worker or is_led(run.worker)), left=True)
     folder = home / "runs" / run.id
     return Liveness(led=False, going=is_going(folder), left=is_left(folder))
 

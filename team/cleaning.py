@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..mail.archive.witness import NoWitness
-from ..mail.errors import TeamMailError
+from ..mail.errors import LedElsewhere, TeamMailError
 from ..personas.errors import GitError
 from ..scheduler.claims.claims import Claims
 from ..scheduler.context import Context
 from ..scheduler.errors import NotLeader
+from ..scheduler.hosts.choice import runner_for
 from ..scheduler.leader import Leader, leading
 from ..scheduler.liveness import is_led, liveness
 from ..scheduler.overview.leftovers import (
@@ -73,7 +74,7 @@ class Cleaning:
             if not self.keep and (freed or self._is_old(state)):
                 try:
                     ParallelDispatcher(home=self.context.home).put_away(state.id, finish=self._is_old(state))
-                except NotLeader:  # somebody goes on with it
+                except (NotLeader, LedElsewhere):  # somebody goes on with it
                     continue
                 except (TeamMailError, OSError) as error:
                     self.troubles.append(str(error))
@@ -97,8 +98,8 @@ class Cleaning:
             lost, left = dead_of(self.context.state(whole=False))
             runs = [run for run in (*lost, *left) if not liveness(self.context.home, run).goes_on]
             return [] if leading(self.context.home / "work") else [Freed(run.id, run.persona) for run in runs]
-        with suppress(NotLeader), Leader(self.context.home / "work"):
-            runs = [*put_ends_on_record(Ticker(self.context, BatchRunner(self.context)))]
+        with suppress(NotLeader, LedElsewhere), Leader(self.context.home / "work"):
+            runs = [*put_ends_on_record(Ticker(self.context, BatchRunner(self.context, runner=runner_for)))]
             return [Freed(run.id, run.persona) for run in runs]
         return []
 

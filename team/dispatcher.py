@@ -29,8 +29,9 @@ from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import names_paths, places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
 from ..scheduler.errors import InvalidTasks, NotReady, Stopped
+from ..scheduler.hosts.choice import runner_for
 from ..scheduler.kinds import Kind
-from ..scheduler.leader import Leader, check_log, myself
+from ..scheduler.leader import Lead, check_log, myself
 from ..scheduler.limits.routing import Choice, Routing
 from ..scheduler.liveness import is_led, liveness
 from ..scheduler.payload import held, kept
@@ -85,7 +86,7 @@ class ParallelDispatcher:
         executor: Makes an executor, given how many tasks may run at once.
         stop: Is set while all runs are being ended.
         flags: Settings that override team.toml, by key.
-        runner: Makes what carries out the runs; by default they are processes of this machine.
+        runner: Makes what carries out the runs; by default workers if the settings say so, else this machine.
         cause: What the event of its start says besides: `ask` or `schedule`, each an object.
         session: The session that it belongs to, by default that of TEAM_SESSION.
         leaving: Lets runs outlive this process: once it is set, as `leave` does, those of commands go on.
@@ -99,7 +100,7 @@ class ParallelDispatcher:
     executor: Callable[[int], Executor] = ThreadPoolExecutor
     stop: threading.Event = field(default_factory=threading.Event)
     flags: Mapping[str, str] = field(default_factory=dict[str, str])
-    runner: RunnerFactory = LocalRunner
+    runner: RunnerFactory = runner_for
     cause: Mapping[str, Any] = field(default_factory=dict[str, Any])
     session: str | None = None
     leaving: threading.Event | None = None
@@ -252,6 +253,11 @@ class ParallelDispatcher:
             self.leaving.set()
         self.end()
 
+    def _lost(self, why: str) -> None:
+        """End all runs, since another host leads now."""
+        self._notify(Progress(f"{why}: the runs here are ended"))
+        self.end()
+
     def cancel(self, task: str) -> bool:
         """Cancel a task that has not started yet; tell whether there is one. Several dispatches may have one."""
         return sum(running.cancel(task) for running in [*self._running]) > 0
@@ -283,7 +289,10 @@ class ParallelDispatcher:
     def _open(self, *, tasks: bool = False) -> tuple[Context, bool]:
         agent = None if isinstance(self.agent, str) else self.agent
         context, repository = open_for_dispatch(self.home, agent, flags=self.flags, tasks=tasks)
-        is_command = agent is None and self.runner is LocalRunner  # what a program brings may need no repository
+        is_command = agent is None and self.runner in {
+            LocalRunner,
+            runner_for,
+        }  # what a program brings may need no repository
         if tasks and is_command and not repository and context.settings.dispatch.repository:
             raise NotReady(_NO_REPOSITORY)
         if self.session is not None:
@@ -322,7 +331,9 @@ class ParallelDispatcher:
     def _own_clones(self, context: Context, id: str, repository: bool) -> Generator[Context]:
         """Give a dispatch its own mirror and clones, because other dispatches or a sprint may be running."""
         folder = context.home / "work" / f"dispatch-{id[-8:]}"
-        with Leader(folder, f"dispatch {id} is running"):
+        what = {"is": "dispatch", "dispatch": id}
+        taken = f"dispatch {id} is running"
+        with Lead(folder, context.mailbox.log, what, taken, on_lost=self._lost):
             ignore_mail(context.home)
             mirror = context.mirror.nested(folder.name) if repository else context.mirror
             try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..mail.directory import Directory
 from ..mail.errors import UsageError
@@ -37,6 +38,7 @@ from ..personas.roster import Roster, read_roster
 from ..personas.workspace import Mirror
 from ..scheduler.context import Context
 from ..scheduler.errors import NotReady
+from ..scheduler.hosts.bases import REPOSITORY
 from ..scheduler.settings.reading import read_settings
 from ..scheduler.settings.settings import AgentSettings, Settings, TeamSettings
 from .place import place_trouble, state_folder, workspace_folder
@@ -58,6 +60,21 @@ def open_team(home: Path, environ: Mapping[str, str] = os.environ, flags: Mappin
     """
     git, top = _repository(home)
     settings = read_settings(home, environ, flags).settings
+    return _context(home, with_drivers(git), top, _mirror(git, home, settings), settings)
+
+
+def open_on_host(
+    home: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, str] | None = None
+) -> Context:
+    """Open a team on a host whose folder may lie in no clone of the repository: `fetch_base` makes a bare one there.
+
+    Until then its git raises NotReady. Raises as `open_team` otherwise.
+    """
+    settings = read_settings(home, environ, flags).settings
+    try:
+        git, top = find_repository(home.parent)
+    except NotARepository:
+        git, top = _NotYet(home / REPOSITORY), home.parent
     return _context(home, with_drivers(git), top, _mirror(git, home, settings), settings)
 
 
@@ -230,6 +247,16 @@ class _NoGit(Git):
     def run(self, *_words: str, **_more: object) -> NoReturn:
         """Raise NotReady, whatever is asked."""
         raise NotReady("there is no git repository here; run `git init` and commit, or go to one")
+
+
+class _NotYet(Git):
+    """The git of a host's own repository, which is made with the first commit that a run needs."""
+
+    def run(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Run one git command. Raises NotReady if the repository is not there yet."""
+        if not (self.directory / "HEAD").exists():
+            raise NotReady("this host has no clone of the repository, and has not been given a commit yet")
+        return super().run(*words, **more)
 
 
 def _without_repository(home: Path, environ: Mapping[str, str], flags: Mapping[str, str] | None) -> Context:

@@ -73,12 +73,21 @@ class Log(Protocol):
         ...
 
     def beat(
-        self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False
+        self,
+        process: Mapping[str, Any],
+        what: Mapping[str, Any],
+        *,
+        leads: bool = False,
+        on_lost: Callable[[str], object] = ...,
     ) -> AbstractContextManager[Beat]:
         """Tell that a process is there for as long as the context is open, and with `leads` keep the lead that it has.
 
-        `what` is JSON that says what it does.
+        `what` is JSON that says what it does, and `on_lost` is called, with the reason, once it has lost the lead.
         """
+        ...
+
+    def beside(self) -> Any:
+        """Return what else the server of the log does, see `mail/remote/beside.py`; None if there is no server."""
         ...
 
 

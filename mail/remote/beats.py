@@ -33,15 +33,24 @@ class Teller(NamedTuple):
 
 
 class Beats:
-    """The beats of one process to one server; `add` starts the thread, and the last `remove` ends it."""
+    """The beats of one process to one server; `add` starts the thread, and the last `remove` ends it.
+
+    `epoch` is that of the lead that the process has taken, 0 if it has none: of all its logs of the same place.
+    """
 
     def __init__(self, address: Address, teller: Teller) -> None:
         self._server, self._teller = Server(address, patience=0.0, settings=_SOON), teller
+        self.epoch = 0
         self._turn = threading.Lock()
         self._open: dict[Beat, int] = {}  # with the epoch of its lead, 0 if it does not lead
         self._over = threading.Event()
         self._answered = time.monotonic()
         self._pause = _PAUSE
+
+    @property
+    def leads(self) -> bool:
+        """Whether a beat keeps the lead, or has lost it and is not over yet."""
+        return any([*self._open.values()])
 
     def add(self, beat: Beat, epoch: int) -> None:
         """Tell this from now on, the first time before this returns. Raises LogError."""
@@ -63,6 +72,8 @@ class Beats:
         with self._turn:
             epoch = self._open.pop(beat, 0)
             is_last = not self._open
+            if not any(self._open.values()):
+                self.epoch = 0
             if is_last:
                 self._over.set()
                 self._over = threading.Event()
@@ -112,8 +123,7 @@ class Beats:
         with self._turn:
             leading = [beat for beat, epoch in self._open.items() if epoch and not beat.lost.is_set()]
         for beat in leading:
-            beat.why = why
-            beat.lost.set()
+            beat.lose(why)
 
 
 _turn = threading.Lock()

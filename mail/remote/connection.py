@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavailable, TeamMailError
 from ..log.event import START, ChainPosition
@@ -26,6 +26,8 @@ gc.disable()  # what an import makes stays; to look for garbage among it takes a
 try:
     import psycopg
     import psycopg.conninfo
+    import psycopg.rows
+    import psycopg.types.json
 except ImportError:
     raise LogUnavailable("the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]") from None
 finally:
@@ -88,7 +90,7 @@ class Server:
         address: Address,
         patience: float = _PATIENCE,
         first: float = _FIRST,
-        settings: Mapping[str, int] | None = None,
+        settings: Mapping[str, int | str] | None = None,
     ) -> None:
         self.address = address
         self.back = float("-inf")  # when the server was there again after it was away, by the monotonic clock
@@ -246,6 +248,49 @@ class Server:
             pause = min(pause * 2, _LONGEST)
             yield
 
+    def heard(self, channel: str, stop: threading.Event, seconds: float = 0.5) -> Iterator[str]:
+        """Yield what is notified on a channel, until `stop` is set. A server that goes away is waited for."""
+        while not stop.is_set():
+            with suppress(psycopg.OperationalError), self.connect() as connection:
+                connection.execute(f"LISTEN {channel}".encode())
+                while not stop.is_set():
+                    for notified in list(connection.notifies(timeout=seconds, stop_after=1)):
+                        yield notified.payload
+            stop.wait(_LONGEST)
+
+    def rows(self, text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the rows of a query, by the names of their columns; a `dict` among the values is given as JSON."""
+        given = {name: _with_json(value) for name, value in values.items()}
+
+        def work(connection: Connection) -> list[dict[str, Any]]:
+            with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+                cursor.execute(text.encode(), given)
+                return cursor.fetchall() if cursor.description else []
+
+        return self.run(work)
+
+    def make_schema(self, schema: str, team: str, script: str, known: str) -> bool:
+        """Make a schema of others by a script, for leader and workers of a team, unless it is there as `known`."""
+
+        def work(connection: Connection) -> bool:
+            with connection.transaction():
+                row = _row(connection, b"SELECT obj_description(to_regnamespace(%s), 'pg_namespace')", [schema])
+                if row and row[0] == known:
+                    return False
+                roles = f"{team}_leader, {team}_worker"
+                for each in (
+                    f"DROP SCHEMA IF EXISTS {schema} CASCADE", f"CREATE SCHEMA {schema}",
+                    f"SET LOCAL search_path = {schema}, pg_catalog", script,
+                    f"GRANT USAGE ON SCHEMA {schema} TO {roles}",
+                    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {roles}",
+                    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {roles}",
+                    f"COMMENT ON SCHEMA {schema} IS '{known}'",
+                ):  # fmt: skip
+                    connection.execute(each.encode())
+            return True
+
+        return self.run(work, writes=True)
+
     def _done(self, work: Callable[[Connection], Result], connection: Connection) -> Result:
         """Do the work, and note that the server is there again if it was away."""
         done = work(connection)
@@ -290,6 +335,15 @@ class Server:
 
 def _row(connection: Connection, text: bytes, values: Sequence[object]) -> tuple[Any, ...] | None:
     return connection.execute(text, values).fetchone()
+
+
+def _with_json(value: Any) -> Any:
+    """Return a value of a query in which each `dict` is given as JSON."""
+    if isinstance(value, dict):
+        return psycopg.types.json.Jsonb(value)
+    if isinstance(value, list):
+        return [_with_json(item) for item in cast("list[Any]", value)]
+    return tuple(map(_with_json, cast("tuple[Any, ...]", value))) if isinstance(value, tuple) else value
 
 
 def _is_final(error: psycopg.Error) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
 import threading
 import time
@@ -27,8 +28,9 @@ from ..log.recovery import Mending
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot
 from ..log.writer import REMOTE
-from ..process import Beat, Presence, alive, check_not_in_run
-from .beats import beats_of
+from ..process import Beat, Presence, alive, check_not_in_run, myself
+from .beats import Beats, beats_of
+from .beside import Beside
 from .connection import Sent, Server
 from .place import Mark, new_mark, read_mark, write_mark
 from .replica import Replica
@@ -60,8 +62,7 @@ class PostgresLog(EventLog):
         self._replica = Replica(folder, self.segments, disk, self.lock)
         self._told = on_sealed
         self._mark: Mark | None = None
-        self._epoch = 0  # of the lead that this process has taken
-        self._leading = 0  # the beats that keep it
+        self._own: tuple[int, Beats] | None = None
         self._looked: tuple[float, dict[tuple[Any, ...], Presence]] = float("-inf"), {}
 
     @property
@@ -96,7 +97,7 @@ class PostgresLog(EventLog):
         stamp = rfc3339(self._stamp.now())
         unsealed = [serialise(draft, stamp) for draft in in_session(drafts, self.session)]
         by_id = {item.id: item for item in reversed(unsealed)}
-        answers = self.server.send([item.middle.decode() for item in unsealed], self.place, self._epoch)
+        answers = self.server.send([item.middle.decode() for item in unsealed], self.place, self._beats.epoch)
         known = {answer.id: _event(answer) for answer in answers if answer.line is not None}
         if repeats is not None:
             repeats += [known[item.id] for item in unsealed if item.id in known]
@@ -129,13 +130,13 @@ class PostgresLog(EventLog):
         ):
             raise LedElsewhere(now.host)
         lease = self.server.lead(self.place, self._named())
-        if lease.place != self.place or (self._leading and lease.epoch != self._epoch):
+        if lease.place != self.place or (self._beats.leads and lease.epoch != self._beats.epoch):
             raise LedElsewhere(lease.host)
-        self._epoch = lease.epoch
+        self._beats.epoch = lease.epoch
 
     def take_lead(self) -> None:
         """Lead the team from this folder from now on: what the former one appends beside mail is refused."""
-        self._epoch = self.server.lead(self.place, self._named(), force=True).epoch
+        self._beats.epoch = self.server.lead(self.place, self._named(), force=True).epoch
 
     def present(self, process: Mapping[str, Any]) -> bool:
         """Tell whether a process is there: the system knows of those of this folder, the server of all others.
@@ -157,25 +158,34 @@ class PostgresLog(EventLog):
         ]
 
     @contextmanager
-    def beat(self, process: Mapping[str, Any], what: Mapping[str, Any], *, leads: bool = False) -> Generator[Beat]:
+    def beat(
+        self,
+        process: Mapping[str, Any],
+        what: Mapping[str, Any],
+        *,
+        leads: bool = False,
+        on_lost: Callable[[str], object] = lambda _: None,
+    ) -> Generator[Beat]:
         """Tell that a process is there for as long as the context is open, and with `leads` keep the lead that it has.
 
-        At its end the lead is free, unless another process of this folder leads. Raises LedElsewhere, LogUnavailable.
+        `on_lost` is called in another thread, with the reason, once it has lost that. At the end of the context the
+        lead is free, unless another process of this folder leads. Raises LedElsewhere, LogUnavailable.
         """
-        if leads and not self._epoch:
+        if leads and not self._beats.epoch:
             self.lead()
-        beat, beats = Beat(what), beats_of(self.server.address, process, self.place, self._named())
-        self._leading += leads
+        beat, beats = Beat(what, on_lost), beats_of(self.server.address, process, self.place, self._named())
+        beats.add(beat, self._beats.epoch if leads else 0)
         try:
-            beats.add(beat, self._epoch if leads else 0)
-            try:
-                yield beat
-            finally:
-                beats.remove(beat)
+            yield beat
         finally:
-            self._leading -= leads
-            if not self._leading:
-                self._epoch = 0
+            beats.remove(beat)
+
+    @property
+    def _beats(self) -> Beats:
+        """What this process tells of itself; a forked one has its own."""
+        if self._own is None or self._own[0] != os.getpid():
+            self._own = os.getpid(), beats_of(self.server.address, myself(), self.place, self._named())
+        return self._own[1]
 
     @property
     def _is_settling(self) -> bool:
@@ -191,6 +201,10 @@ class PostgresLog(EventLog):
         if time.monotonic() - self._looked[0] > _MOMENT:
             self._looked = time.monotonic(), {_key(each.process): each for each in self.presences()}
         return self._looked[1]
+
+    def beside(self) -> Beside:
+        """Return what else the server does for this team; whoever asks closes it."""
+        return Beside(self.server.address)
 
     def repair(self, lost: Sequence[tuple[int, str]] = ()) -> Mending:
         """Refuse: the copy mends itself, and the server's log is restored from a backup of the server."""

@@ -35,6 +35,8 @@ def find_copies(top: Path, globs: Sequence[str]) -> Copies:
     """
     names: set[str] = set()
     notes: list[str] = []
+    if not os.path.lexists(top / ".git"):
+        return Copies((), tuple(f"copy {glob!r} names no file: this host has no checkout" for glob in globs))
     for glob in globs:
         matching = _listed(top, "--others", "--", f":(top,glob){glob}")
         if not matching:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import PromiseBroken
-from ..git import Git, users_environment
+from ..git import Git, run_as_user
 from .sparse import wanted
 
 _FETCH = (
@@ -106,10 +106,4 @@ def _broken(count: int, commit: str, said: Sequence[str]) -> str:
 
 
 def _git(source: Path, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    env = users_environment() | {"GIT_DIR": str(source), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        return subprocess.run(  # noqa: S603
-            [*("git", *words)], cwd=source, env=env, input=stdin, capture_output=True, timeout=_LONGEST, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(words, 1, b"", b"no end within %d s" % _LONGEST)
+    return run_as_user(source, *words, stdin=stdin, timeout=_LONGEST)

@@ -15,7 +15,8 @@ from ...mail.text.units import counted
 from ..context import Context
 from ..errors import SettingsError
 from ..kinds import NEEDS_ME, Kind
-from ..leader import alive, leading
+from ..leader import leading
+from ..liveness import is_led
 from ..overview.needs import reader_of
 from ..settings.file import read_toml
 from ..settings.notify import NotifySettings
@@ -38,7 +39,7 @@ class Endpoint:
         self._settings = context.settings.notify[name]
         self._channel = channel
         self.outbox = Outbox(name, self._settings.on, reader_of(context), since)
-        self._signs = Signs(alive)
+        self._signs = Signs(is_led)
         self._looked = float("-inf")
         self._lock = threading.Lock()
         self._own: set[str] = set()  # ids of what was written here and not read yet
@@ -86,7 +87,7 @@ class Endpoint:
         now = self.context.clock.monotonic()
         if NEEDS_ME in self._settings.on and now - self._looked >= _LOOK:
             deploying = leading(self.context.home / "work" / "deploy") is not None
-            self._signs, self._looked = Signs(alive, deploying, self.context.claims.moment().over()), now
+            self._signs, self._looked = Signs(is_led, deploying, self.context.claims.moment().over()), now
         return self._signs
 
     def _drafts(self, notice: Notice, answer: Answer, seconds: float) -> list[Draft]:

@@ -22,7 +22,7 @@ from ..limits.ledger import Ledger
 from ..progress import Listener, Progress, silent
 from .launch import Launch
 from .local import LocalRunner, RunnerFactory
-from .progress import RunStarted
+from .progress import RunOffered, RunStarted
 from .run import Batch, Runner, RunResult
 from .watch import Watch
 
@@ -57,6 +57,7 @@ class OpenRuns:
         self._futures: dict[str, Future[RunResult | None]] = {}
         self._begun: dict[str, threading.Event] = {}
         self._recorded = set[str]()  # runs whose start is on record, so that what they leave can be taken up
+        self._offered = set[str]()  # runs that workers carry out, so that they go on without this process
         self._launches: dict[str, Launch] = {}
         self._beside: dict[str, Future[object]] = {}
 
@@ -149,6 +150,9 @@ class OpenRuns:
 
     def _told(self, progress: Progress) -> None:
         self._listener(progress)
+        if isinstance(progress, RunOffered):
+            self._offered.add(progress.launch.run)
+            self.wake()
         if isinstance(progress, RunStarted):
             self._recorded.add(progress.launch.run)
             self._begun[progress.launch.run].set()
@@ -201,7 +205,7 @@ class OpenRuns:
         """Wait until each run goes on without this process, or is over: an agent that is no process cannot."""
         for run, future in self._futures.items():
             folder = self._context.home / "runs" / run
-            while not (future.done() or is_going(folder)):
+            while not (future.done() or run in self._offered or is_going(folder)):
                 self._news.clear()  # else there would be no pause
                 self._news.wait(_LOOK)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
 
 from ...mail.errors import TeamMailError
 from ...mail.letter import Letter
@@ -12,7 +14,9 @@ from ...mail.log.event import Draft
 from ...personas.agent import Outcome
 from ...personas.errors import NotPrepared, RunLeft
 from ...personas.kinds import OutcomeStatus
+from ...personas.running.folder import Unsent
 from ...personas.workspace import Captured
+from ..answers.questions import Question
 from ..context import Context
 from ..limits.budget import Overspent
 from ..progress import Listener, Progress, silent
@@ -26,6 +30,59 @@ from .watch import Watch
 from .work import Work
 
 RunnerFactory = Callable[[Context, Watch, Listener], Runner]
+
+
+class RunWork(Protocol):
+    """The work of one run, wherever it is done; see `Work` for what its attributes mean."""
+
+    @property
+    def launch(self) -> Launch:
+        """What was launched."""
+        ...
+
+    @property
+    def read(self) -> Sequence[str]:
+        """The ids of the mail that it was given."""
+        ...
+
+    @property
+    def unsent(self) -> Sequence[Unsent]:
+        """The mail that could not be sent."""
+        ...
+
+    @property
+    def question(self) -> Question | None:
+        """What it asks at its end."""
+        ...
+
+    @property
+    def session(self) -> str:
+        """The session that it went on with."""
+        ...
+
+    def play(self) -> RunResult:
+        """Have it done. Raises RunLeft."""
+        ...
+
+    def harvest(self) -> RunResult:
+        """Wait for the end of what another scheduler had begun. Raises RunLeft."""
+        ...
+
+    def output(self, result: RunResult) -> Path:
+        """Return the file with what it printed."""
+        ...
+
+    def reports(self, result: RunResult) -> list[Draft]:
+        """Return the events of what it reported."""
+        ...
+
+    def keep(self) -> str:
+        """Keep its files, because they could not be captured; return words for that."""
+        ...
+
+    def remove(self) -> None:
+        """Remove its workspace: its end is on record."""
+        ...
 
 
 @dataclass
@@ -70,10 +127,11 @@ class LocalRunner:
     def _refuse(self, launch: Launch, over: Overspent) -> None:
         self.listener(Progress(f"{launch.name} (attempt {launch.attempt}): not started, {over.text}"))
 
-    def _work(self, launch: Launch, batch: Batch) -> Work:
-        return Work(self.context, self.watch, self._mail, self.listener, launch, batch)
+    def _work(self, launch: Launch, batch: Batch) -> RunWork:
+        reporter = launch.persona in self.context.settings.reporters
+        return Work(self.context, self.watch, self._mail, self.listener, launch, batch, reporter)
 
-    def _to_its_end(self, work: Work, how: Callable[[], RunResult]) -> RunResult | None:
+    def _to_its_end(self, work: RunWork, how: Callable[[], RunResult]) -> RunResult | None:
         """Do the work of a run and put its end on record; only then is its workspace removed."""
         launch = work.launch
         try:
@@ -83,7 +141,7 @@ class LocalRunner:
             asked = work.question.mail if work.question else ""
             self._record.ended(
                 launch, result, read=work.read, output=work.output(result), mails=mails, asked=asked,
-                resumed=work.resumption.session,
+                resumed=work.session,
             )  # fmt: skip
         except RunLeft:
             self.listener(run_left(launch))
@@ -94,23 +152,15 @@ class LocalRunner:
         self.listener(run_ended(launch, result))
         return result
 
-    def _result(self, work: Work, how: Callable[[], RunResult]) -> RunResult:
-        try:
-            result = how()
-        except RunLeft:
-            raise
-        except NotPrepared as error:
-            result = RunResult(Outcome(OutcomeStatus.SETUP, None, 0.0, str(error)))
-        except (TeamMailError, OSError) as error:
-            why = reason_of(error) if isinstance(error, OSError) else str(error)
-            result = RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, f"{why}{work.keep()}"))
+    def _result(self, work: RunWork, how: Callable[[], RunResult]) -> RunResult:
+        result = carried_out(work, how)
         if result.outcome.status == OutcomeStatus.STOPPED and self.watch.stopped:
             return replace(result, given_up=True)
         if result.given_up:
             return result
         return replace(result, outcome=_with_notes(result.outcome, result.captured))
 
-    def _mails(self, work: Work, captured: Captured | None) -> list[Draft]:
+    def _mails(self, work: RunWork, captured: Captured | None) -> list[Draft]:
         """Write about what the run left: to the human about commits, to its persona about unsent mail; what it asks."""
         mailbox, letters = self.context.mailbox, list[Letter]()
         if captured and captured.asks:
@@ -119,6 +169,19 @@ class LocalRunner:
             letters.append(about_unsent(work.launch, work.unsent))
         drafts = [letter.draft(mailbox.directory, mailbox.blobs) for letter in letters]
         return [*drafts, work.question.draft] if work.question and work.question.draft else drafts
+
+
+def carried_out(work: RunWork, how: Callable[[], RunResult]) -> RunResult:
+    """Return what comes of a run, also of one that could not be prepared or captured. Raises RunLeft."""
+    try:
+        return how()
+    except RunLeft:
+        raise
+    except NotPrepared as error:
+        return RunResult(Outcome(OutcomeStatus.SETUP, None, 0.0, str(error)))
+    except (TeamMailError, OSError) as error:
+        why = reason_of(error) if isinstance(error, OSError) else str(error)
+        return RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, f"{why}{work.keep()}"))
 
 
 def _with_notes(outcome: Outcome, captured: Captured | None) -> Outcome:

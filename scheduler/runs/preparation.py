@@ -1,4 +1,4 @@
-"""The preparation of a run's workspace: its slot, files of the checkout, caches, and the set-up."""
+"""The preparation of a run: how long it may take, its slot, files of the checkout, caches, and the set-up."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ from ..setup import setup_of, slots_of
 from ..state.facts import Run
 from .launch import Launch
 from .progress import setup_failed
+from .run import Batch
 
 FOLDER = "setup"  # in the folder of a run: the output of its set-up
 _LAST_LINES = 20
 _LAST_WORDS = 200  # characters
+_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 
 
 class Ready(NamedTuple):
@@ -86,6 +88,17 @@ def looked_at(context: Context, runs: Iterable[Run]) -> Iterator[OpenRun]:
                 workspace = context.mirror.left(run.id, run.base, sparse)
                 litter = table.litter if table else ()
                 yield OpenRun(run.id, run.persona, workspace, folder, litter, ready.apart, ready.made)
+
+
+def timeout_of(context: Context, launch: Launch, batch: Batch) -> float:
+    """Return how long a run may take, in seconds: what its launch says, else its persona, else its agent.
+
+    It is never longer than what is left of the sprint.
+    """
+    settings, persona = context.settings.agents.get(launch.agent), context.roster.get(launch.persona)
+    own = persona.timeout if persona else None
+    timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
+    return timeout if batch.left is None else min(timeout, batch.left)
 
 
 @contextmanager

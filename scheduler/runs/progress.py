@@ -21,6 +21,13 @@ class RunStarted(Progress):
 
 
 @dataclass(frozen=True)
+class RunOffered(Progress):
+    """A run is there for a worker to take, and goes on without this process."""
+
+    launch: Launch
+
+
+@dataclass(frozen=True)
 class SetUpFailed(Progress):
     """The set-up of a run's workspace failed; `output` are the last lines that it printed."""
 
@@ -73,6 +80,11 @@ def run_left(launch: Launch) -> RunLeftOpen:
 def run_started(launch: Launch) -> RunStarted:
     """Return the progress report of a run that starts."""
     return RunStarted(f"{launch.name} (attempt {launch.attempt}): running", launch)
+
+
+def run_offered(launch: Launch) -> RunOffered:
+    """Return the progress report of a run that is offered to workers."""
+    return RunOffered(f"{launch.name} (attempt {launch.attempt}): offered to workers", launch)
 
 
 def setup_failed(launch: Launch, outcome: Outcome, output: tuple[str, ...]) -> SetUpFailed:

@@ -33,12 +33,13 @@ _DETAIL = 500  # characters
 class RunRecord:
     """Writes the events of runs. `append` makes drafts durable; `supervisor` names the process that watches the runs.
 
-    Its methods raise LogError where the log cannot be written.
+    `offered` tells which of them are handed out to workers. Its methods raise LogError where the log cannot be written.
     """
 
     append: Callable[[Sequence[Draft]], object]
     blobs: Blobs
     supervisor: dict[str, Any] = field(default_factory=myself)
+    offered: Callable[[Launch], bool] = lambda _: False
 
     def started(self, launch: Launch, batch: Batch, mail: Sequence[str]) -> None:
         """Write that a run is about to start, and the ids of the mail that it is given: no other run is meanwhile."""
@@ -55,6 +56,8 @@ class RunRecord:
         }
         if launch.route and (launch.route.rule or launch.route.passed):
             data["route"] = {"rule": launch.route.rule, "passed": launch.route.instead_of}
+        if self.offered(launch):
+            data["offered"] = True
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "input", launch.assignment.input)
         self.append([_draft(Kind.RUN_STARTED, launch, data)])

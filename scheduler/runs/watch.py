@@ -63,7 +63,9 @@ class Watch:
         self._overspent: dict[str, Overspent] = {}
         self._mails: Counter[str] = Counter()
         self._turn = threading.Lock()
+        self._listeners: list[Callable[[Event], object]] = []
         self.foreteller, self.delivery = Foreteller(context), Delivery(context)
+        self.over = threading.Event()  # set once it watches no more
         self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
@@ -77,6 +79,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.over.set()
         self.foreteller.close()
         with _turn:
             follower = _followers[self._key]
@@ -84,6 +87,10 @@ class Watch:
             if not follower.watches:
                 follower.stop.set()
                 del _followers[self._key]
+
+    def hear(self, listener: Callable[[Event], object]) -> None:
+        """Have a listener told of each event, too, in the order of the log and before these runs are."""
+        self._listeners.append(listener)
 
     @property
     def stopped(self) -> bool:
@@ -162,6 +169,8 @@ class Watch:
 
     def on_event(self, event: Event) -> None:
         """Stop a run if this event asks for its end, or is one mail too many; note that a service takes no more."""
+        for listener in self._listeners:
+            listener(event)
         self.foreteller.on_event(event)
         self.delivery.on_event(event)
         if event.kind in _NEWS or (event.kind in _ENDS and event.data.get("task")):

@@ -42,12 +42,10 @@ from .launch import Launch
 from .leftover import reports
 from .mail import RunMail, quiet_type
 from .preparation import FOLDER as SETUP
-from .preparation import UNPREPARED, Ready, RunPreparation, not_prepared, slot_of
+from .preparation import UNPREPARED, Ready, RunPreparation, not_prepared, slot_of, timeout_of
 from .progress import run_placed, run_used
 from .run import Batch, RunResult
 from .watch import Watch
-
-_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 
 
 @dataclass
@@ -55,8 +53,9 @@ class Work:
     """One run.
 
     `read` are the ids of the mail that it was given, `head` is the seq of the last event before it, `ready` what its
-    workspace was prepared with, `conflict` what it was given of a conflict, `resumption` the session it goes on with;
-    once it has ended, `unsent` is the mail in its outbox that was not sent, and `question` what it asks.
+    workspace was prepared with, `conflict` what it was given of a conflict, `resumption` the session it goes on with,
+    and `reporter` tells whether what it finds is a report; once it has ended, `unsent` is the mail in its outbox that
+    was not sent, and `question` what it asks.
     """
 
     context: Context
@@ -65,6 +64,7 @@ class Work:
     listener: Listener
     launch: Launch
     batch: Batch
+    reporter: bool = False
     read: list[str] = field(default_factory=list[str])
     head: int = 0
     ready: Ready = UNPREPARED
@@ -80,6 +80,11 @@ class Work:
     def folder(self) -> Path:
         """The folder that keeps the run's files: `.team/runs/<run>`."""
         return self.context.home / "runs" / self.launch.run
+
+    @property
+    def session(self) -> str:
+        """The session of an earlier run that it goes on with, "" if none."""
+        return self.resumption.session
 
     def output(self, result: RunResult) -> Path:
         """Return the file with what the run printed; if it came no further than its set-up, that is what this did."""
@@ -335,7 +340,7 @@ class Work:
     def reports(self, result: RunResult) -> list[Draft]:
         """Return the events of what the run reported, if it is one that reports: of one that failed, only its mail."""
         launch = self.launch
-        if launch.assignment or not self.batch.base or launch.persona not in self.context.settings.reporters:
+        if launch.assignment or not self.batch.base or not self.reporter:
             return []
         ok = result.outcome.status == OutcomeStatus.OK and not result.given_up
         agent = self.context.agents.get(launch.agent)
@@ -349,7 +354,7 @@ class Work:
         """Return the run's job. When its prompt is written, so is what the next scheduler needs."""
         context, launch = self.context, self.launch
         self.folder.mkdir(parents=True, exist_ok=True)
-        timeout = self._timeout()
+        timeout = timeout_of(context, launch, self.batch)
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=self._is_command),
@@ -389,11 +394,3 @@ class Work:
             claimed=of_others(context.claims.moment(), launch.persona), delivered=self.watch.delivery.is_on,
             sparse=context.sparse_of(launch.persona), resumed=bool(self.resumption.session),
         )  # fmt: skip
-
-    def _timeout(self) -> float:
-        """Return how long the run may take: what its launch says, else its persona, else its agent, in the sprint."""
-        launch, left = self.launch, self.batch.left
-        settings, persona = self.context.settings.agents.get(launch.agent), self.context.roster.get(launch.persona)
-        own = persona.timeout if persona else None
-        timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
-        return timeout if left is None else min(timeout, left)

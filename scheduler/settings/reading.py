@@ -37,6 +37,7 @@ from .settings import (
     SprintSettings,
     SubteamSettings,
     TeamSettings,
+    WorkersSettings,
     WorkspaceSettings,
 )
 from .supervision import DeploySettings, GateSettings, ReviewSettings, SupervisorSettings
@@ -57,6 +58,7 @@ _SPANS = frozenset(
         "pace",
         "gather",
         "retry_backoff",
+        "patience",
         "backoff_max",
         "max_time",
         "poll",
@@ -214,6 +216,7 @@ def _fields(key: Key) -> Fields:
         "supervisor": SupervisorSettings, "review": ReviewSettings, "deploy": DeploySettings,
         "notify": NotifySettings, "console": ConsoleSettings, "schedules": ScheduleSettings,
         "logging": LoggingSettings, "otel": OtelSettings, "webhooks": WebhookSettings,
+        "workers": WorkersSettings,
     }  # fmt: skip
     named = key[0] in {"agents", "channels", "gates", "notify", "prices", "review", "route", "schedules", "teams"}
     if key[0] not in tables or len(key) != 1 + named:

@@ -38,6 +38,8 @@ from .values import (
     Name,
     Parallel,
     PresetName,
+    RemoteName,
+    RemoteUrl,
     Rolling,
     Rooted,
     Seconds,
@@ -253,7 +255,8 @@ class WorkspaceSettings(Table):
     """`[workspace]`: where private clones lie, outside of the checkout, and what is in one before its agent starts.
 
     `setup` are commands, of which `setup_inputs` names the files that they depend on. Every run and gate has `ports`
-    ports of its own, from `port` on. With `sparse`, clones hold these folders of the repository alone.
+    ports of its own, from `port` on. With `sparse`, clones hold these folders of the repository alone. From `remote`
+    hosts fetch the commits that they lack.
     """
 
     root: Rooted | None = None
@@ -263,6 +266,7 @@ class WorkspaceSettings(Table):
     copies: Annotated[tuple[Within, ...], Field(alias="copy")] = ()  # BaseModel has a method `copy`
     cache: Folders = ()
     sparse: tuple[Folder, ...] = ()
+    remote: RemoteUrl | None = None
     port: Annotated[int, Field(ge=1024, le=65_000)] = 20_000
     ports: Annotated[int, Field(ge=1, le=1000)] = 10
 
@@ -304,9 +308,20 @@ class DispatchSettings(Table):
 
 
 class WeaverSettings(Table):
-    """`[weaver]`: whether commits that land are signed; by default as git's `commit.gpgSign` says."""
+    """`[weaver]`: whether commits that land are signed, by default as git's `commit.gpgSign` says.
+
+    After each weave, the branch is pushed to the remote `push`.
+    """
 
     sign: bool | None = None
+    push: RemoteName | None = None
+
+
+class WorkersSettings(Table):
+    """`[workers]`: whether runs are offered to workers, on whatever host, and how soon it is told that nobody comes."""
+
+    offer: bool = False
+    patience: Limit = 30.0
 
 
 class Settings(Table):
@@ -336,6 +351,7 @@ class Settings(Table):
     otel: OtelSettings = OtelSettings()
     webhooks: WebhookSettings = WebhookSettings()
     github: GithubSettings = GithubSettings()
+    workers: WorkersSettings = WorkersSettings()
 
     @property
     def players(self) -> dict[str, str]:

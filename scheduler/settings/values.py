@@ -154,6 +154,24 @@ def _apart(folders: tuple[str, ...]) -> tuple[str, ...]:
     return folders
 
 
+def _remote(value: str) -> str:
+    """Check the address of a repository: one that git takes for no option and no helper, and that has no password."""
+    address = re.fullmatch(r"(ssh|https?|git|file)://(?:([^/@\s]*)@)?[^/\s@][^\s]*|file:///[^\s]*", value)
+    path = value.startswith("/") or re.fullmatch(r"(?:[\w.-]+@)?[\w.-]+:(?!:)[^\s]+", value)
+    if value.startswith("-") or "\0" in value or "\n" in value or not (address or path):
+        raise ValueError('must be the address of a repository: "ssh://git@example.org/app.git", "/srv/git/app.git"')
+    user = (address[2] or "") if address else ""
+    if ":" in user or (user and value.startswith("http")):
+        raise ValueError(
+            "must hold no user or password, because everybody reads it here: git's credential helper knows them"
+        )
+    return value
+
+
+def _remote_name(value: str) -> str:
+    return value if re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", value) else _remote(value)
+
+
 def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError("must be a number")
@@ -194,4 +212,6 @@ HomePaths = Annotated[tuple[HomePath, ...], AfterValidator(_apart)]
 Folders = Annotated[tuple[Folder, ...], AfterValidator(_apart)]
 EndpointUrl = Annotated[str, AfterValidator(endpoint)]
 ServerUrl = Annotated[str, AfterValidator(server)]
+RemoteUrl = Annotated[str, AfterValidator(_remote)]
+RemoteName = Annotated[str, AfterValidator(_remote_name)]
 LinkUrl = Annotated[str, AfterValidator(link)]

@@ -20,6 +20,7 @@ from ...personas.running.sweep import ask_to_end
 from ..approval import ApprovalKey
 from ..context import Context
 from ..errors import NoSuchRun, NotReady
+from ..hosts.choice import runner_for
 from ..kinds import GateStatus, Kind, PatchStatus, RunStatus, SprintOutcome
 from ..landing.branch import keep, kept_as
 from ..landing.gate import Gate
@@ -155,7 +156,7 @@ def abandon_sprint(context: Context, number: int, sender: str, why: str) -> Aban
             names = ", ".join(f"{run.persona} ({run.id[:8]})" for run in going)
             raise NotReady(f"runs of sprint {number} go on: {names}; end them first, each with scheduler stop")
         with suppress(GitError, OSError):  # what cannot be captured stays in its clone
-            put_ends_on_record(Ticker(context, BatchRunner(context)))
+            put_ends_on_record(Ticker(context, BatchRunner(context, runner=runner_for)))
         kept = _keep(context, sprint)
         undecided, landed = {PatchStatus.PENDING, PatchStatus.HELD}, {PatchStatus.LANDED, PatchStatus.PRESENT}
         lost = landed if sprint.commits and not kept else set[PatchStatus]()

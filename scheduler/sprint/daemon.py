@@ -23,7 +23,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from ...mail.directory import PROGRAMS
-from ...mail.errors import TeamMailError, UsageError
+from ...mail.errors import LedElsewhere, TeamMailError, UsageError
 from ...mail.kinds import MailKind
 from ...mail.letter import Letter
 from ...mail.log.event import Event
@@ -153,6 +153,7 @@ class Daemon:
         self._job = threading.Lock()  # while it is running
         self._scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
         self._failed: BaseException | None = None
+        self.lost = False  # the lead, to another host
         self._starter = starter
         self._asked: deque[tuple[str, ScheduleSettings, datetime]] = deque()  # sprints that are due by a schedule
         self._look = threading.Lock()  # while the schedules are looked at
@@ -162,6 +163,15 @@ class Daemon:
         """Let `run` return; open runs go on without it. It may be called from a signal handler."""
         self._stop.set()
         self._ticker.dispatcher.leave()
+        self._starter.end()
+
+    def lose(self, why: str) -> None:
+        """Let `run` return because another host leads now: all runs are ended, and what they did counts for nothing."""
+        if not self.lost:
+            self.lost = True
+            self._say(f"{why}: the runs here are ended, and nothing more is written")
+        self._stop.set()
+        self._ticker.dispatcher.end()
         self._starter.end()
 
     def run(self) -> None:
@@ -186,7 +196,8 @@ class Daemon:
                     self._wake()
         finally:
             self._stop.set()
-            self._ticker.dispatcher.leave()
+            if not self.lost:
+                self._ticker.dispatcher.leave()
             self._starter.end()
             with self._job, self._look:  # APScheduler would wait for them with a lock that they may be waiting for
                 self._scheduler.shutdown(wait=False)
@@ -281,6 +292,10 @@ class Daemon:
 
     def _trouble(self, error: Exception) -> None:
         """Report an error, by mail to the human too; the next time tries again, as a person may have fixed it."""
+        if isinstance(error, LedElsewhere):
+            self.lose(f"{error.host} leads now")
+        if self.lost:
+            return
         if isinstance(error, UsageError):  # of the settings; what a sprint met is not tried so soon
             self._start_job(self._patience)
         self._say(f"{error}; the next time tries again")

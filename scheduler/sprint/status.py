@@ -8,13 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ...personas.running.process import is_going, read_usage
+from ...personas.running.process import read_usage
 from ..context import Context
 from ..foretell.places import NOWHERE, Places, read_places
 from ..kinds import PatchStatus, RunStatus
 from ..landing.at_work import gates_at_work
 from ..leader import leading
 from ..limits.parking import Parked
+from ..liveness import liveness
 from ..state.facts import Patch, Run
 from ..state.sprints import SCHEDULER_GONE, State
 from ..state.summary import Summary, summary
@@ -142,7 +143,7 @@ def _pulses(state: State, home: Path, now: datetime, *, is_led: bool) -> Iterato
 
 def _heartbeat(state: State, run: Run, home: Path, now: datetime, *, is_led: bool) -> str:
     if run.id in state.left:
-        goes_on = is_going(home / "runs" / run.id)
+        goes_on = liveness(home, run).going
         if is_led:  # whoever leads takes over what others left before anything else
             return ", taken over" if goes_on else ", has ended"
         return ", goes on without a scheduler" if goes_on else ", has ended; the next scheduler puts that on record"

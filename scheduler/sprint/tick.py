@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any, Protocol, Self
 
 from ...mail.log.event import Draft, derived_id
-from ...personas.running.process import is_going
 from ..context import Context
 from ..errors import NotReady, Stopped
 from ..forge.entering import entries
@@ -25,6 +24,7 @@ from ..landing.judging import gates_of
 from ..landing.record import record
 from ..leader import check_log, myself
 from ..limits.budget import Uses, uses_of
+from ..liveness import liveness
 from ..progress import Listener, silent
 from ..runs.batch import BatchRunner, OpenRuns
 from ..runs.launch import Launch
@@ -137,7 +137,7 @@ class Ticker:
             return replace(state, dead=state.dead | own)
         used = open_runs.used
         if self.passing:
-            running |= {run for run in state.left if is_going(self.context.home / "runs" / run)}
+            running |= {e.id for e in state.runs if e.id in state.left and liveness(self.context.home, e).going}
         runs = {run.id: run for run in (*self._past(state), *state.runs)}
         runs |= {
             run: replace(runs[run], usage=usage)

@@ -57,7 +57,8 @@ class Run:
     `withdrawn` is one that a budget gave up before it began, because others were first. `rule` is the name of the rule
     that chose its agent, and `passed` are the agents that went before that one and gave way, each with the reason.
     `asked` is the id of the mail with the question that it ended with, and `resumed` the session of an earlier run that
-    it went on with; both may be "".
+    it went on with; both may be "". One that is `offered` to workers is as good as its `epoch` says: `worker` has taken
+    that, nobody if it is empty, and `returned` tells that something came of it, which nobody has put on record yet.
     """
 
     id: str
@@ -87,6 +88,10 @@ class Run:
     passed: tuple[tuple[str, str], ...] = ()
     asked: str = ""
     resumed: str = ""
+    offered: bool = False
+    epoch: int = 0
+    worker: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    returned: bool = False
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,22 @@ class Fold:
         self.runs[str(fact.run)] = Run(
             str(fact.run), data["persona"], data["attempt"], data["tick"], data["sprint"], data["base"], data["agent"],
             data["reason"], fact.ts, tuple(data["mail"]), data["supervisor"],
-            rule=data.get("route", {}).get("rule", ""), passed=_passed(data),
+            rule=data.get("route", {}).get("rule", ""), passed=_passed(data), offered=data.get("offered", False),
         )  # fmt: skip
+
+    def _run_offered(self, fact: Fact) -> None:
+        run = self.runs[str(fact.run)]
+        self.runs[run.id] = replace(run, offered=True, epoch=fact.data["epoch"], worker={}, returned=False)
+
+    def _run_taken(self, fact: Fact) -> None:
+        run = self.runs[str(fact.run)]
+        if fact.data["epoch"] == run.epoch and not run.worker:
+            self.runs[run.id] = replace(run, worker=dict(fact.data["worker"]))
+
+    def _run_returned(self, fact: Fact) -> None:
+        run = self.runs[str(fact.run)]
+        if fact.data["epoch"] == run.epoch and fact.data["worker"] == run.worker:
+            self.runs[run.id] = replace(run, returned=True)
 
     def _run_finished(self, fact: Fact) -> None:
         data = fact.data
@@ -318,6 +332,9 @@ class Fold:
         Kind.RUN_FINISHED: _run_finished,
         Kind.RUN_LOST: _run_lost,
         Kind.RUN_STOPPED: _run_stopped,
+        Kind.RUN_OFFERED: _run_offered,
+        Kind.RUN_TAKEN: _run_taken,
+        Kind.RUN_RETURNED: _run_returned,
         Kind.RUN_FORETOLD: _run_foretold,
         Kind.PATCH_CAPTURED: _patch_captured,
         Kind.PATCH_LANDED: _patch_landed,

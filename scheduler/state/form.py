@@ -189,6 +189,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(_MAYBE.split(), _is_text_or_none),
     **dict.fromkeys(("files", "mail", "order", "personas", "red", "blocks"), _are_texts),
     **dict.fromkeys(("orderly", "passed", "hopeless", "rolling", "on_base", "landed", "delivered"), _is_flag),
+    "offered": _is_flag,
     "seconds": _is_span,
     "lines": _are_spans,
     "supervisor": _is_table,

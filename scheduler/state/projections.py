@@ -23,6 +23,7 @@ DISPATCHED = r"^(dispatch|task|run|patch|weave|gate)\."
 CLAIMED = r"^(claim|task)\."
 LATELY = r"^(sprint|gate|scheduler|report|round|deploy)\."
 GATHERED = r"^(run|patch)\."
+HANDED = (Kind.RUN_OFFERED, Kind.RUN_TAKEN, Kind.RUN_RETURNED, Kind.RUN_RECALLED)
 FACT = ("seq", "id", "ts", "kind", "sender", "ref", "run", "data", "hash")
 
 _LETTER = ("seq", "id", "ts", "kind", "sender", "recipients", "subject", "priority", "ref", "run", "data")
@@ -315,6 +316,14 @@ def claims() -> Any:
     return done.filter(own).select(*FACT).order_by("seq")
 
 
+def offered() -> Any:
+    """List what became of the runs that are handed out to workers and have no end."""
+    ends = events.filter(events.sender == SCHEDULER, events.kind.isin([str(Kind.RUN_FINISHED), str(Kind.RUN_LOST)]))
+    ended = ends.select("run").distinct()
+    done = events.filter(events.kind.isin([str(kind) for kind in HANDED]))
+    return done.anti_join(ended, done.run == ended.run).select(*FACT).order_by("seq")
+
+
 def sessions() -> Any:
     """List what was done to sessions themselves: created, paused, resumed, completed, deleted."""
     return standing.filter(_.kind.startswith("session.")).select(*FACT).order_by("seq")
@@ -381,6 +390,6 @@ def figures() -> Any:
 
 PROJECTIONS = (
     schedule, about, began, rivals, paused, held, latest, played, named, mails, letters, inboxes, dispatches,
-    dispatched, going, ended, spent, results, printed, schedules, of_dispatches, limited, refused, claims, sessions,
-    gathered, notices, later, figures, runs, forge,
+    dispatched, going, ended, spent, results, printed, schedules, of_dispatches, limited, refused, claims, offered,
+    sessions, gathered, notices, later, figures, runs, forge,
 )  # fmt: skip

@@ -28,7 +28,11 @@ __all__ = [
     "WeaveLimits",
     "Woven",
     "weave",
+    "weave_again",
 ]
+
+
+_EITHER = (WAYS, WAYS[1:])  # a patch may have landed by the second way although the first one was possible
 
 
 def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: WeaveLimits = WeaveLimits()) -> Woven:  # noqa: B008
@@ -64,6 +68,33 @@ def weave(git: Git, tip: str, submissions: Sequence[PatchSubmission], limits: We
             edges,
             tuple(best.present),
         )
+
+
+def weave_again(
+    git: Git,
+    start: str,
+    landed: Sequence[tuple[PatchSubmission, str]],
+    limits: WeaveLimits = WeaveLimits(),  # noqa: B008
+) -> bool:
+    """Make the commits of an earlier weave again, from its patches in the order in which they landed; tell if it could.
+
+    Each patch has the id of its commit, and nothing else will do: a signature cannot be made again, and another version
+    of git may merge otherwise. Raises GitError if `start` is not a commit of the repository.
+    """
+    with quarantine(git, start) as scratch:
+        tree, submissions = read_tree(scratch, start), [submission for submission, _ in landed]
+        applied, _, _ = apply_all(scratch, tree, submissions, limits)
+        known, branch = {each.submission.key: each for each in applied}, Branch(Merging(scratch, limits), tree, start)
+        for submission, commit in landed:
+            each = known.get(submission.key)
+            branches = [branch.fork() for _ in _EITHER] if each else []
+            ways = zip(branches, _EITHER, strict=False)
+            same = (fork for fork, way in ways if each and fork.land(each, way) and fork.tip == commit)
+            if (found := next(same, None)) is None:
+                return False
+            branch = found
+        scratch.release(start, branch.tip)
+    return True
 
 
 def _best(start: Branch, order: Sequence[Applied]) -> Branch:

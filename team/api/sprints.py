@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...mail.render import listed
 from ...scheduler.appends import AppendTimes
 from ...scheduler.context import Context
 from ...scheduler.errors import NotReady
 from ...scheduler.forge.entering import announced
+from ...scheduler.hosts.choice import runner_for
 from ...scheduler.kinds import ModeRequest, RunStatus
-from ...scheduler.leader import Leader
+from ...scheduler.leader import Lead, stand_by
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
-from ...scheduler.runs.local import LocalRunner, RunnerFactory
+from ...scheduler.runs.local import RunnerFactory
 from ...scheduler.schedules.cron import following
 from ...scheduler.schedules.timetable import Ended, Starter, end_of_sprint, no_starter, planned
 from ...scheduler.sessions.sessions import check_startable
@@ -36,6 +38,9 @@ from ...scheduler.state.summary import summary as summarized
 from ...scheduler.supervisor.supervise import supervision
 from ..checks import notes_about
 from ..interrupts import Interrupts, uninterrupted
+
+if TYPE_CHECKING:
+    from ...scheduler.sprint.daemon import Rhythm
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def tick(
     """
     ticker = _ticker(context, listener, leaving=threading.Event())
     ticker.seen = seen
-    with _leader(context), interrupts(ticker.dispatcher.leave) as reasons, ticker:
+    with _lead(context, ticker), interrupts(ticker.dispatcher.leave) as reasons, ticker:
         state = ticker.read()
         request = _due(context, state, mode)
         done = run_tick(ticker, request, state)
@@ -158,7 +163,7 @@ def run_sprint(
     base: str | None = None,
     listener: Listener = silent,
     interrupts: Interrupts = uninterrupted,
-    runner: RunnerFactory = LocalRunner,
+    runner: RunnerFactory = runner_for,
 ) -> SprintResult:
     """Start a sprint, or continue the open one, and tick until it ends.
 
@@ -176,7 +181,7 @@ def run_sprint(
     check_members(context)
     check_startable(context.mailbox.projections, context.session)
     ticker = _ticker(context, listener, base, runner)
-    with _leader(context), interrupts(ticker.dispatcher.end) as reasons:
+    with _lead(context, ticker), interrupts(ticker.dispatcher.end) as reasons:
         summary = run_to_end(ticker, StartRequest(ASKED, mode))
     if reasons:
         return SprintResult(summary, interrupted=True)
@@ -197,7 +202,7 @@ def run_scheduled(
     personas = schedule.sprint if isinstance(schedule.sprint, tuple) else ()
     check_members(context)
     ticker = _ticker(context, listener)
-    with _leader(context), interrupts(ticker.dispatcher.end):
+    with _lead(context, ticker), interrupts(ticker.dispatcher.end):
         summary = run_to_end(ticker, StartRequest(f"schedule {name}", personas=personas))
     return end_of_sprint(summary)
 
@@ -213,9 +218,11 @@ def run(
 ) -> None:
     """Lead the team until interrupted: sprints by `every` or `cron` of the settings, and at once on new mail.
 
-    With `continuous`, rounds follow each other as long as there is a reason for the next one.
+    With `continuous`, rounds follow each other as long as there is a reason for the next one. While another host leads,
+    this one stands by, and goes on from the log once that is gone.
 
-    Raises NotLeader while another scheduler leads the team, NotReady, SettingsError for a cron line that never comes.
+    Raises NotLeader while another scheduler of this host leads the team, NotReady, SettingsError for a cron line that
+    never comes.
 
     Args:
         context: The team.
@@ -225,41 +232,98 @@ def run(
         interrupts: Lets `run` return and leaves the sprint open; its runs go on for the next scheduler to take over.
         starter: Carries out the asks and dispatches of `[schedules]`.
     """
-    from ...scheduler.forge.watch import Watcher
-    from ...scheduler.notify.notifier import Notifier
-    from ...scheduler.sprint.daemon import Daemon
-    from ...scheduler.supervisor.continuous import Continuous
-    from ...scheduler.traces.exporter import Exporter
-
-    def ended(summary: Summary) -> None:
-        listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
-
-    def reopened() -> Context:
-        again = replace(reopen(), timed=times.add)
-        notifier.renew(again)
-        exporter.renew(again)
-        watcher.renew(again)
-        return again
-
-    times = AppendTimes(context.home)
-    context = replace(context, timed=times.add)
     check_members(context)
     if cron := context.settings.sprint.cron:
         following(cron, context.clock.now())
-    rhythm = Continuous(lambda told: listener(Notice(told.text))) if continuous else None
-    notifier = Notifier(context, lambda text: listener(Notice(text)))
-    exporter = Exporter(context, lambda text: listener(Notice(text)))
-    watcher = Watcher(context, lambda text: listener(Notice(text)))
-    daemon = Daemon(
-        _ticker(context, listener, leaving=threading.Event()), reopened, lambda text: listener(Notice(text)), ended,
-        rhythm, starter=starter,
-    )  # fmt: skip
-    with _leader(context), interrupts(daemon.end), notifier, exporter, watcher:
-        listener(Notice(f"leading {context.home}"))
-        daemon.run()
-    names = _going(context)
-    goes = f"{listed(names)} {'goes' if len(names) == 1 else 'go'} on" if names else "nothing is running"
-    listener(Notice(f"ended; {goes}"))
+    rhythm = _rhythm(listener) if continuous else None
+    over, reigns = threading.Event(), list[_Reign]()
+
+    def end() -> None:
+        over.set()
+        for reign in reigns:
+            reign.end()
+
+    with interrupts(end):
+        while not over.is_set():
+            reigns.append(reign := _Reign(context, reopen, listener, rhythm, starter))
+            if over.is_set():  # since before `end` could know of it
+                break
+            if not reign.run(over):
+                break
+            reigns.remove(reign)
+            context = reopen()
+
+
+def _rhythm(listener: Listener) -> Rhythm:
+    from ...scheduler.supervisor.continuous import Continuous
+
+    return Continuous(lambda told: listener(Notice(told.text)))
+
+
+class _Reign:
+    """The time in which this process leads the team, with what it waits for before it does."""
+
+    def __init__(
+        self,
+        context: Context,
+        reopen: Callable[[], Context],
+        listener: Listener,
+        rhythm: Rhythm | None,
+        starter: Starter,
+    ) -> None:
+        from ...scheduler.forge.watch import Watcher
+        from ...scheduler.notify.notifier import Notifier
+        from ...scheduler.sprint.daemon import Daemon
+        from ...scheduler.traces.exporter import Exporter
+
+        self._reopen, self._listener = reopen, listener
+        self._times = AppendTimes(context.home)
+        self._context = context = replace(context, timed=self._times.add)
+        self._beside = (
+            Notifier(context, self._say), Exporter(context, self._say), Watcher(context, self._say)
+        )  # fmt: skip
+        self._daemon = Daemon(
+            _ticker(context, listener, leaving=threading.Event()), self._reopened, self._say, self._ended, rhythm,
+            starter=starter,
+        )  # fmt: skip
+
+    def end(self) -> None:
+        """Let `run` return; its runs go on. A signal handler may call it."""
+        self._daemon.end()
+
+    def run(self, over: threading.Event) -> bool:
+        """Wait until no other host leads, and lead until `end`; return whether the lead was lost instead.
+
+        Raises NotLeader, and what a tick raised, unless a later tick may succeed.
+        """
+        context = self._context
+        lead = Lead(context.home / "work", context.mailbox.log, {"is": "scheduler"}, on_lost=self._daemon.lose)
+        if not stand_by(lead, context.mailbox.log, over, self._say):
+            return False
+        with ExitStack() as stack:
+            stack.push(lead)
+            for each in self._beside:
+                stack.enter_context(each)
+            self._say(f"leading {context.home}")
+            self._daemon.run()
+        if self._daemon.lost:
+            return True
+        names = _going(context)
+        goes = f"{listed(names)} {'goes' if len(names) == 1 else 'go'} on" if names else "nothing is running"
+        self._say(f"ended; {goes}")
+        return False
+
+    def _say(self, text: str) -> None:
+        self._listener(Notice(text))
+
+    def _ended(self, summary: Summary) -> None:
+        self._listener(SprintEnded(f"sprint {summary.sprint} ended: {summary.outcome}", summary))
+
+    def _reopened(self) -> Context:
+        again = replace(self._reopen(), timed=self._times.add)
+        for each in self._beside:
+            each.renew(again)
+        return again
 
 
 def _going(context: Context) -> tuple[str, ...]:
@@ -279,7 +343,7 @@ def _ticker(
     context: Context,
     listener: Listener = silent,
     base: str | None = None,
-    runner: RunnerFactory = LocalRunner,
+    runner: RunnerFactory = runner_for,
     leaving: threading.Event | None = None,
 ) -> Ticker:
     dispatcher = BatchRunner(context, listener, runner=runner, leaving=leaving)
@@ -292,9 +356,12 @@ def _agents(plan: TickPlan) -> Iterator[str]:
         yield from launch.route.agents if launch.route else (launch.agent,)
 
 
-def _leader(context: Context) -> Leader:
+def _lead(context: Context, ticker: Ticker) -> Lead:
+    """Return the lead of a command that ends all of its runs if another host takes it."""
     by_people_only("scheduler", context.home)
-    return Leader(context.home / "work")
+    return Lead(
+        context.home / "work", context.mailbox.log, {"is": "scheduler"}, on_lost=lambda _: ticker.dispatcher.end()
+    )
 
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:

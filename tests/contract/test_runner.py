@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
 from team_mail.mail.letter import Letter
+from team_mail.mail.log.event import Event
 from team_mail.personas.agent import Assignment, Job, Outcome
-from team_mail.personas.workspace import Captured
+from team_mail.personas.workspace import Captured, Mirror
 from team_mail.scheduler.context import Context
+from team_mail.scheduler.hosts.remote import RemoteRunner
+from team_mail.scheduler.hosts.worker import HostWorker
 from team_mail.scheduler.leader import alive
 from team_mail.scheduler.progress import Progress
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.local import LocalRunner
-from team_mail.scheduler.runs.progress import RunEnded, RunStarted
+from team_mail.scheduler.runs.progress import RunEnded, RunOffered, RunStarted
 from team_mail.scheduler.runs.record import RunRecord
 from team_mail.scheduler.runs.run import Batch, Runner, RunResult
 from team_mail.scheduler.runs.scripted import ScriptedRunner
 from team_mail.scheduler.runs.watch import Watch
 from team_mail.scheduler.state.facts import Mail
+from team_mail.scheduler.state.projections import HANDED
 
 OK = Outcome("ok", 0, 0.5, "exit 0")
 FAILED = Outcome("failed", 3, 0.5, "exit 3")
@@ -45,8 +50,13 @@ class Bench:
     def run(self, launch: Launch) -> RunResult | None:
         base = self.context.base()
         self.context.mirror.update(base)
-        self.context = replace(self.context, on_append=lambda events: self.appends.append([e.kind for e in events]))
+        self.context = replace(self.context, on_append=self._note)
         return self.make(self).run(launch, Batch(launch.sprint, 2, base, "team/sprint-1", 60.0))
+
+    def _note(self, events: Sequence[Event]) -> None:
+        """Note what was appended, but for how a run is handed out."""
+        if kinds := [event.kind for event in events if event.kind not in HANDED]:
+            self.appends.append(kinds)
 
     def data(self, kind: str) -> dict:
         (event,) = (event for event in self.context.mailbox.log.read() if event.kind == kind)
@@ -76,6 +86,37 @@ def local(bench: Bench) -> Runner:
     return LocalRunner(bench.context, Watch(bench.context, bench.stop), bench.progress.append)
 
 
+class ByWorker:
+    """Has each run carried out by a worker with a home of its own, in the threads of this process."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def run(self, launch: Launch, batch: Batch) -> RunResult | None:
+        context, watch = self._bench.context, Watch(self._bench.context, self._bench.stop)
+        home = context.home.with_name(".elsewhere")
+        theirs = replace(context, home=home, mirror=Mirror(context.git.directory, home / "workspaces"))
+        worker = HostWorker(theirs, frozenset({"shell"}))
+        with watch, ThreadPoolExecutor(1) as threads:
+            runner = RemoteRunner(context, watch, self._told)
+            working = threads.submit(worker.run)
+            try:
+                return runner.run(launch, batch)
+            finally:
+                worker.end()
+                working.result()
+
+    def _told(self, progress: Progress) -> None:
+        if not isinstance(progress, RunOffered):
+            self._bench.progress.append(progress)
+
+
+def remote(bench: Bench) -> Runner:
+    """The runner of teams with workers; a function plays ann there."""
+    local(bench)
+    return ByWorker(bench)
+
+
 def scripted(bench: Bench) -> Runner:
     """The runner for tests, with the same results."""
     captured = Captured(PATCH, ("new.txt",), 1, 0) if bench.edit else Captured(b"", (), 0, 0)
@@ -84,7 +125,7 @@ def scripted(bench: Bench) -> Runner:
     return ScriptedRunner(record, {"ann": results}, bench.progress.append, bench.stop)
 
 
-@pytest.fixture(params=[local, scripted], ids=lambda make: make.__name__)
+@pytest.fixture(params=[local, remote, scripted], ids=lambda make: make.__name__)
 def bench(request, team) -> Bench:
     return Bench(team.context(), request.param)
 
@@ -111,6 +152,7 @@ def test_a_run_is_recorded_with_its_launch_its_batch_and_its_outcome(bench):
     bench.ends = [FAILED]
     bench.run(ANN)
     started, finished = bench.data("run.started"), bench.data("run.finished")
+    started.pop("offered", None)
     assert started | {"base": "", "supervisor": {}} == {
         "sprint": 1, "persona": "ann", "attempt": 1, "tick": 2, "base": "", "agent": "shell", "reason": "batch",
         "mail": [], "supervisor": {},
@@ -207,7 +249,7 @@ def test_the_same_run_is_recorded_once(bench):
 def test_a_run_given_up_with_its_scheduler_is_lost_and_not_finished(bench):
     """It was no failure of its own: the next scheduler launches the same work anew."""
     bench.ends = [Outcome("stopped", None, 0.5, "ended from outside")]
-    if bench.make is local:
+    if bench.make is not scripted:
         bench.progress = StopsAtStart(bench.stop)
         result = bench.run(ANN)
     else:
