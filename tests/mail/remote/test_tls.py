@@ -52,7 +52,7 @@ def served(tmp_path_factory):
     with running(QUICK) as local:
         owner = Server(Address(local.url, "team_mail"))
         upgrade(owner)
-        for role in ("leader", "worker"):
+        for role in ("leader",):
             made = f"CREATE ROLE host_{role} LOGIN PASSWORD '{SECRET}' IN ROLE team_mail_{role}"
             owner.run(lambda c, made=made: c.execute(made.encode()))
         owner.close()
@@ -68,7 +68,7 @@ def served(tmp_path_factory):
         (local.data / "pg_hba.conf").write_text(block("conf", "hostssl").replace("peer", "trust"))
         local.settings = {**QUICK, "listen_addresses": "127.0.0.1", "port": str(port)}
         local.start()
-        yield f"postgresql://host_worker@localhost:{port}/team", certificates
+        yield f"postgresql://host_leader@localhost:{port}/team", certificates
 
 
 @pytest.fixture
