@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,3 +151,157 @@ def test_nothing_acknowledged_is_lost_whatever_fails(hosts):
     assert lost == []
     assert len(acknowledged) >= SECONDS  # they did write
     assert not any(host.kill("writer.py") for host in hosts.all)
+
+
+PERSONAS, TASKS, SLOTS = 8, int(os.environ.get("STORM_TASKS", "200")), 3
+SETTINGS = """\
+[team]
+agent = "shell"
+[agents.shell]
+command = ["sh", "{place}/agent.sh"]
+kill_after = "1s"
+[sprint]
+retry_backoff = "0s"
+max_attempts = 20
+[workers]
+offer = true
+patience = "5m"
+"""
+# Everybody changes the same line of a file, so all but one conflict, and settle it; a task writes a file of its own.
+AGENT = """\
+cat > /dev/null
+sleep 0.3
+if [ -e .team/run/conflict ]; then git checkout -q -- . 2> /dev/null; fi
+if [ -e list.txt ] && [ "${TEAM_PERSONA#t}" = "$TEAM_PERSONA" ]; then
+    sed -i "1s/.*/line of $TEAM_PERSONA/" list.txt
+    echo "$TEAM_PERSONA was here" > "$TEAM_PERSONA.txt"
+else
+    echo "$TEAM_PERSONA" > "task-$TEAM_RUN.txt"
+fi
+echo "$TEAM_RUN $TEAM_PERSONA" >> PLACE/runs.journal
+"""
+QUEUE = """\
+import sys
+from team_mail.mail.remote.beside import Beside
+from team_mail.mail.remote.place import Address
+from team_mail.scheduler.hosts.queue import install
+install(Beside(Address(sys.argv[1], "team_mail")))
+"""
+COMMITTED = {
+    "GIT_AUTHOR_NAME": "ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
+    "GIT_COMMITTER_NAME": "ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z", "GIT_CONFIG_GLOBAL": "/dev/null",
+}  # fmt: skip
+
+
+class Work:
+    """A team whose scheduler and dispatch are on the second host, and whose workers are on all; all are restarted."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self.hosts, self.lead = hosts, hosts.all[1]
+        names = [f"p{number}" for number in range(PERSONAS)]
+        for host in hosts.all:
+            host.environ |= COMMITTED
+            host.file("agent.sh", AGENT.replace("PLACE", str(host.place)))
+            host.file("project/list.txt", "".join(f"line {number}\n" for number in range(20)))
+            host.file("project/.gitignore", ".team/\n")
+            words = "cd project; git init -q -b main; git add -A; git commit -q -m Begin; git rev-parse HEAD"
+            host.base = host.run("sh", "-ec", words).stdout
+            for name in names:
+                host.file(f"project/.team/personas/{name}.md", f"---\nid: {name}\n---\nDo your part.\n")
+            host.file("project/.team/team.toml", SETTINGS.format(place=host.place))
+            host.environ |= {"TEAM_HOME": str(host.place / "project" / ".team")}
+        tasks = [{"id": f"t{number}", "agent_type": "forge", "description": "Write."} for number in range(TASKS)]
+        self.lead.file("project/tasks.json", json.dumps({"tasks": tasks, "config": {"max_concurrent": 9}}))
+        hosts.all[0].run(sys.executable, "-c", QUEUE, hosts.url)
+        self.over: dict[str, int] = {}
+        self._running: dict[str, object] = {}
+        self.correlation = ""
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Start again what was killed."""
+        for host in self.hosts.all:
+            self._keep(f"worker {host.name}", host, "team", "worker", "--slots", str(SLOTS), "-q")
+        self._keep("sprint", self.lead, "scheduler", "sprint", "--quiet")
+        known = ["--resume", self.correlation] if self.correlation else []
+        self._keep("dispatch", self.lead, "team", "dispatch", "tasks.json", *known, "--agent", "shell", "-q")
+
+    def _keep(self, name: str, host: Host, program: str, *words: str) -> None:
+        process = self._running.get(name)
+        if process is not None and (code := process.poll()) is not None and name in {"sprint", "dispatch"}:
+            if code in {0, 4}:
+                self.over[name] = code
+            elif name == "dispatch":
+                self._find_dispatch()
+        if name in self.over or (process is not None and process.poll() is None):
+            return
+        shell = ["sh", "-c", 'cd project; exec "$@"', "-", str(BIN / program), *words]
+        self._running[name] = host.start(*shell, log=f"{name}.log")
+
+    def _find_dispatch(self) -> None:
+        """Find the dispatch that was cut off, to go on with it."""
+        code, found = 0, self.lead.run(str(BIN / "team-mail"), "log", "--json", check=False)
+        if found.returncode == code:
+            started = [event for event in json.loads(found.stdout) if event["kind"] == "dispatch.started"]
+            if started:
+                self.correlation = started[-1]["data"]["dispatch"]
+
+    def said(self) -> str:
+        """Return the last words of all, for whoever asks why there is no end."""
+        logs = [(host, f"{name}.log") for name in ("sprint", "dispatch") for host in [self.lead]]
+        logs += [(host, f"worker {host.name}.log") for host in self.hosts.all]
+        return "\n".join(f"{name}: {host.text(name)[-1500:]}" for host, name in logs)
+
+    def stop(self) -> None:
+        """End the workers in peace."""
+        for host in self.hosts.all:
+            host.run("pkill", "-TERM", "-f", "team worker|bin/team worker", check=False)
+        for name, process in self._running.items():
+            if name.startswith("worker"):
+                process.wait(120)
+
+
+def test_every_run_of_a_sprint_and_a_dispatch_ends_once(hosts):
+    """Leader, workers, agents, links and the server fail; nothing lands twice, and the branch is what the log says."""
+    print(f"seed {SEED} (STORM_SEED), {SECONDS:.0f} s, {TASKS} tasks")
+    work = Work(hosts)
+    targets = {
+        "worker killed": "bin/team worker", "sprint killed": "bin/scheduler sprint",
+        "dispatch killed": "bin/team dispatch", "agent killed": "agent.sh",
+    }  # fmt: skip
+    weather, ends = Weather(hosts, targets), time.monotonic() + SECONDS
+    while time.monotonic() < ends and len(work.over) < 2:
+        time.sleep(weather.random.uniform(1, 6))
+        weather.strike()
+        weather.calm()
+        work.go_on()
+    weather.calm(now=True)
+    hosts.start()
+    while len(work.over) < 2:  # in calm weather all of it comes to its end
+        assert time.monotonic() < ends + 600, "\n".join(
+            work.lead.text(f"{name}.log")[-1500:] for name in ("sprint", "dispatch")
+        )
+        time.sleep(1)
+        work.go_on()
+    work.stop()
+    verified(hosts)
+    events = json.loads(hosts.all[0].run(str(BIN / "team-mail"), "log", "--json").stdout)
+    print(weather.count, work.over, Counter(event["kind"] for event in events))
+    runs = {event["run"] for event in events if event["kind"] == "run.started"}
+    ended = Counter(event["run"] for event in events if event["kind"] in {"run.finished", "run.lost"})
+    assert {run: ended[run] for run in runs if ended[run] != 1} == {}
+    landed = Counter(event["run"] for event in events if event["kind"] == "patch.landed")
+    assert [run for run, count in landed.items() if count > 1] == []
+    (over,) = [event for event in events if event["kind"] == "dispatch.finished"]
+    assert over["data"]["succeeded"] == TASKS, over["data"]
+    commits = [event["data"]["commit"] for event in events if event["kind"] == "patch.landed"]
+    branch = work.lead.run("sh", "-c", "cd project && git rev-parse team/sprint-1").stdout.strip()
+    assert branch == commits[-1]
+    files = work.lead.run("sh", "-c", "cd project && git ls-tree --name-only team/sprint-1").stdout.split()
+    assert {f"p{number}.txt" for number in range(PERSONAS)} <= {*files}
+    for host in hosts.all:
+        left = [
+            line for line in host.run("ps", "axo", "args").stdout.splitlines() if "agent.sh" in line or "team" in line
+        ]
+        assert [line for line in left if "postgres" not in line and "ps axo" not in line] == []
