@@ -6,6 +6,7 @@ This is the only module that speaks through psycopg.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import re
@@ -22,6 +23,8 @@ from ..log.event import place as position
 from ..process import Presence
 from .place import GIVEN, Address
 
+_COLLECTED = gc.isenabled()
+gc.disable()  # what an import makes stays; to look for garbage among it takes a tenth of the import's time
 try:
     import psycopg
     import psycopg.conninfo
@@ -29,6 +32,9 @@ try:
     import psycopg.types.json
 except ImportError:
     raise LogUnavailable("the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]") from None
+finally:
+    if _COLLECTED:
+        gc.enable()
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
@@ -39,6 +45,7 @@ _LONGEST = 0.5  # seconds between two tries
 _SETTINGS = {
     "application_name": "team-mail", "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2,
     "keepalives_count": 3, "tcp_user_timeout": 15_000, "client_encoding": "UTF8",
+    "options": f"-c lock_timeout={_PATIENCE:.0f}s",
 }  # fmt: skip
 _VARIABLES = {
     keyword: f"PG{keyword.upper()}"
@@ -147,6 +154,11 @@ class Server:
         """
         text = f"SELECT id, seq, prev, hash, line FROM {self.address.schema}.send(%b::text[], %b, %b)".encode()
         return self.run(lambda c: [Sent(*row) for row in c.execute(text, [[*middles], place, epoch])], writes=True)
+
+    def open_log(self) -> None:
+        """Write the log's first event, unless it has one. Raises LogUnavailable, InDoubt."""
+        text = f"SELECT {self.address.schema}.open_log()".encode()
+        self.run(lambda c: c.execute(text), writes=True)
 
     def lines(self, since: int) -> list[tuple[int, str]]:
         """Return seq and line of the events from seq `since` on, as many as one answer has."""
@@ -330,9 +342,20 @@ class Server:
             return InDoubt(f"{why}; what was sent may or may not last, and sending the same id again is safe")
         return LogUnavailable(f"{why}; nothing was written")
 
+    def _holder(self) -> str:
+        """Return who holds the lock of the log, for people."""
+        text = "SELECT string_agg(format('process %%s of %%s on the server', pid, usename), ', ')"
+        text += " FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = %s::regclass AND granted"
+        with suppress(psycopg.Error):
+            if self._connection and (row := _row(self._connection, text.encode(), [f"{self.address.schema}.turn"])):
+                return str(row[0] or "somebody who has just let it go")
+        return "somebody"
+
     def _refusal(self, error: psycopg.Error) -> TeamMailError:
         """Return the error of ours for one of the server's; the codes TM… are those of sql/."""
         said, state = (error.diag.message_primary or str(error)).strip(), error.sqlstate or ""
+        if state == "55P03":
+            return LogUnavailable(f"the log at {self.address} is held by {self._holder()}; nothing was written")
         if state == "TM004":
             return LedElsewhere(said)
         for known, form in _ERRORS:
@@ -356,9 +379,9 @@ def _with_json(value: Any) -> Any:
 
 
 def _is_final(error: psycopg.Error) -> bool:
-    """Tell whether a connection was refused for a reason that waiting does not mend, such as a wrong password."""
+    """Tell whether a connection was refused for a reason that waiting does not mend, as of a password."""
     text = str(error)
-    return "FATAL" in text and not any(
+    return any(word in text for word in ("FATAL", "certificate", "does not support SSL")) and not any(
         word in text for word in ("starting up", "shutting down", "recovery", "too many", "terminating", "not yet")
     )
 
