@@ -359,7 +359,7 @@ ARROWS = {
         "team.show.charts",
         "team.templates",
     },
-    "team.show.outside": {"team.api.outside"},
+    "team.show.outside": {"team.api.outside", "team.show"},
     "team.trial": {"team.open", "team.place"},
     "team.webhooks": {"team.api", "team.api.outside"},
     "team.work": {"team.dispatcher"},
