@@ -56,6 +56,7 @@ _BUILT_IN = {
 }  # sets of Copilot's tools
 _SHOWN = 3  # names in a note
 _CATCH_ALL = {"*", "**", "**/*"}
+_ALL = "has tools that write files and run commands: paths and commands are any"
 _NO_WRITER = "has no tool that writes files: paths = []; add paths if its commands are to change some"
 
 
@@ -100,6 +101,7 @@ def _allowed(sheet: Sheet, names: Sequence[str], found: Access) -> None:
     """Read a list of the tools that may be used."""
     writers, shells = _WRITE[sheet.format]
     if _EVERYTHING & {*names}:
+        found.notes.append(sheet.note("tools", _ALL, lost=False))
         return
     writes, commands, others = False, list[str](), list[str]()
     any_command = False
@@ -126,6 +128,8 @@ def _allowed(sheet: Sheet, names: Sequence[str], found: Access) -> None:
         found.notes.append(
             sheet.note("tools", f"{shown}: tools of servers; give them to the agent in its own settings")
         )
+    if writes and any_command:
+        found.notes.append(sheet.note("tools", _ALL, lost=False))
 
 
 def _bare(name: str) -> str:
