@@ -13,7 +13,7 @@ from .markdown import check_link
 from .sheet import MAX_SHEETS, Format, NotAPersona, Sheet, plain, spelled
 
 PARTS = ("role", "goal", "backstory")
-_SAYS = re.compile(rf"(?m)^[ \t]+[\"']?({'|'.join(PARTS)})[\"']?[ \t]*:|\{{")  # `{{` begins a list in one line
+_SAYS = re.compile(rf"(?m)(?:^[ \t]|[{{,])[ \t]*[\"']?(?:{'|'.join(PARTS)})[\"']?[ \t]*:")
 _NO_CREW = "is no list of agents with role, goal and backstory, as CrewAI's are"
 _GOAL, _BACKSTORY = "## Goal\n\n", "\n\n## Backstory\n\n"  # what they stand below in a prompt
 
