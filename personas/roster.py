@@ -126,16 +126,19 @@ class _Reading:
                     f"{line(str(path))}: is not read, because {line(str(taken[name]))} is {line(name)}, too"
                 )
                 continue
-            taken[name] = path
             if not path.resolve().is_relative_to(top):
                 self.problems.append(
                     f"{line(str(path))}: is a link that leads out of the repository; put the file there"
                 )
+                taken[name] = path
                 continue
+            passed_over = len(self.unread)
             try:
                 self._take(path, name, scheduled=False)
             except PersonaError as error:
                 self.problems.append(str(error))
+            if len(self.unread) == passed_over:  # a file that is nobody's stands in nobody's way
+                taken[name] = path
 
     def _take(self, path: Path, id: str, *, scheduled: bool) -> None:
         many = path.suffix in {".yaml", ".yml"}

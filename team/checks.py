@@ -53,6 +53,15 @@ class AgentState:
             )
 
     @property
+    def mend(self) -> str:
+        """What to do about the first of the notes, "" if there is none."""
+        if self.unset:
+            return f"set {', '.join(self.unset)}"
+        if self.preset and not self.login:
+            return self.preset.login.how.partition(";")[0]
+        return self.preset.install if self.preset and self.is_old else ""
+
+    @property
     def is_old(self) -> bool:
         """Whether its version is older than the one that was tried."""
         return bool(self.preset and self.preset.seen and older(self.version, self.preset.seen.version))

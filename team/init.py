@@ -22,6 +22,7 @@ from ..personas.agents.presets.preset import Preset, presets
 from ..personas.bundled import copy_into, library
 from ..personas.environment import reaching
 from ..personas.errors import NotARepository
+from ..personas.foreign.finding import Found, found_in
 from ..personas.git import Git, find_repository
 from ..personas.roster import read_roster
 from ..scheduler.errors import SettingsError
@@ -29,6 +30,7 @@ from ..scheduler.settings.reading import read_settings
 from ..scheduler.settings.settings import SprintSettings, TeamSettings
 from ..scheduler.sprint.control import by_people_only
 from .blocks import with_agents
+from .hooks.agents import AGENTS as HOOKED
 
 PROPOSED = ("forge", "scribe", "artisan")
 
@@ -38,7 +40,8 @@ class Made(NamedTuple):
 
     `settings` and `personas` are the new files, `base` is the branch that sprints start from, `agents` are the presets
     of what is in PATH, `roster` counts its personas and `scheduled` those that take part in sprints. `agent` plays, and
-    each of them has `attempts` runs at most.
+    each of them has `attempts` runs at most. `others` are what other tools have in the repository; of `agents`,
+    `hooks` are those whose own sessions could be shown mail, and `tools` those whose runs could have it by tools.
     """
 
     home: Path
@@ -50,10 +53,14 @@ class Made(NamedTuple):
     scheduled: int
     agent: str
     attempts: int
+    others: tuple[Found, ...] = ()
+    hooks: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
-        lists = {"personas": [*self.personas], "agents": [*self.agents]}
+        lists: dict[str, Any] = {key: [*getattr(self, key)] for key in ("personas", "agents", "hooks", "tools")}
+        lists["others"] = [{"path": each.path, "count": each.count} for each in self.others]
         return self._asdict() | lists | {"home": str(self.home)}
 
 
@@ -85,7 +92,10 @@ def make_team(start: Path, personas: Sequence[str] = (), environ: Mapping[str, s
         ) from None
     roster, (agent, attempts) = read_roster(home / "personas"), _in_force(home, environ)
     names = tuple(preset.name for preset in agents)
-    return Made(home, new, copied, base, names, len(roster.personas), len(roster.scheduled), agent, attempts)
+    hooks = tuple(name for name in names if name in HOOKED)
+    tools = tuple(preset.name for preset in agents if preset.mcp and not _is_spoken_to(preset, environ))
+    counts = len(roster.personas), len(roster.scheduled)
+    return Made(home, new, copied, base, names, *counts, agent, attempts, tuple(found_in(top)), hooks, tools)
 
 
 def installed(environ: Mapping[str, str] = os.environ) -> list[Preset]:

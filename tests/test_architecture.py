@@ -353,8 +353,8 @@ ARROWS = {
     "team.console.live": {"team.api", "team.console.common", "team.console.wire", "team.dispatcher"},
     "team.console.pages": {"team.console.common", "team.console.pages.pictures"},
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
-    "team.doctor": {"team.checks", "team.open", "team.place"},
-    "team.init": {"team.blocks"},
+    "team.doctor": {"team.checks", "team.init", "team.open", "team.place"},
+    "team.init": {"team.blocks", "team.hooks"},
     "team.mcp": {
         "team.console",
         "team.console.access",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ...mail.render import listed as listed_names
 from ...mail.text.globs import is_from_top
@@ -56,6 +56,7 @@ _BUILT_IN = {
 }  # sets of Copilot's tools
 _SHOWN = 3  # names in a note
 _CATCH_ALL = {"*", "**", "**/*"}
+_ALL = "has tools that write files and run commands: paths and commands are any"
 _NO_WRITER = "has no tool that writes files: paths = []; add paths if its commands are to change some"
 
 
@@ -96,36 +97,51 @@ def listed(value: Any) -> list[str]:
     return [name.strip().strip("'\"") for name in names if name.strip()]
 
 
+class _Listed(NamedTuple):
+    """What a list of tools has: one that writes files, commands, a shell for any of them, and tools of servers."""
+
+    writes: bool
+    commands: tuple[str, ...]
+    any_command: bool
+    servers: list[str]
+
+
 def _allowed(sheet: Sheet, names: Sequence[str], found: Access) -> None:
     """Read a list of the tools that may be used."""
-    writers, shells = _WRITE[sheet.format]
-    if _EVERYTHING & {*names}:
-        return
-    writes, commands, others = False, list[str](), list[str]()
-    any_command = False
-    for name in names:
-        parts = [part.lower() for part in re.split(r"[/.]", _bare(name))]
-        if parts[-1] in writers or parts[0] in writers:
-            writes = True
-        elif parts[-1] in shells or parts[0] in shells:
-            if glob := _command(name):
-                commands.append(glob)
-            else:
-                any_command = True
-        elif _is_server(name):
-            others.append(name)
-    if not writes:
+    everything = bool(_EVERYTHING & {*names})
+    seen = _Listed(True, (), True, []) if everything else _sorted(sheet.format, names)
+    if not seen.writes:
         found.paths = ()
         found.notes.append(sheet.note("tools", _NO_WRITER, lost=False))
-    if not any_command:
-        found.commands = tuple(dict.fromkeys(commands))
-        said = ", ".join(found.commands) or "none but team-mail"
+    if not seen.any_command:
+        found.commands = seen.commands
+        said = ", ".join(seen.commands) or "none but team-mail"
         found.notes.append(sheet.note("tools", f"commands: {said}", lost=False))
-    if others:
-        shown = listed_names(others, _SHOWN)
+    if seen.servers:
+        shown = listed_names(seen.servers, _SHOWN)
         found.notes.append(
             sheet.note("tools", f"{shown}: tools of servers; give them to the agent in its own settings")
         )
+    if seen.writes and seen.any_command:
+        found.notes.append(sheet.note("tools", _ALL, lost=False))
+
+
+def _sorted(form: Format, names: Sequence[str]) -> _Listed:
+    """Sort the tools of a list by what they do."""
+    writers, shells = _WRITE[form]
+    writes, any_command, commands, servers = False, False, list[str](), list[str]()
+    for name in names:
+        parts = re.split(r"[/.]", _bare(name).lower())
+        ends = {parts[0], parts[-1]}
+        if ends & writers:
+            writes = True
+        elif ends & shells:
+            glob = _command(name)
+            commands += [glob] if glob else []
+            any_command = any_command or not glob
+        elif _is_server(name):
+            servers.append(name)
+    return _Listed(writes, tuple(dict.fromkeys(commands)), any_command, servers)
 
 
 def _bare(name: str) -> str:

@@ -11,7 +11,7 @@ from ..frontmatter import Fault, number
 from ..persona import Persona, default_name
 from .access import spelled_access
 from .codex import write_codex
-from .crew import composed, write_crew
+from .crew import composed, parted, write_crew
 from .mapping import (
     ACCESS,
     DESCRIPTION,
@@ -150,9 +150,8 @@ def spelled_groups(form: Format, persona: Persona) -> dict[str, dict[str, Any]]:
         groups[TIMEOUT] = {names[TIMEOUT][0]: int(rounded) if rounded == int(rounded) else float(number(rounded))}
     if form == Format.CREWAI:
         groups[ROLE] = {"role": persona.role or persona.name}
-        groups[PROMPT] = {
-            "goal": persona.description or persona.role or persona.name, "backstory": persona.prompt.strip("\n"),
-        }  # fmt: skip
+        goal = persona.description or persona.role or persona.name
+        groups[PROMPT] = parted(persona.prompt) or {"goal": goal, "backstory": persona.prompt.strip("\n")}
     return groups
 
 

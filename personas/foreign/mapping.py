@@ -72,33 +72,12 @@ def persona_of(sheet: Sheet, agents: Mapping[str, str] | None = None, *, schedul
         scheduled: Whether it takes part in sprints if its file does not say so.
     """
     own = _own(sheet)
-    if not sheet.prompt.strip():
-        raise Fault(sheet.start, "there is no prompt; write what the persona should do")
-    try:
-        base = made_persona(sheet.id, own, sheet.prompt, sheet.start, sheet.source)
-    except Fault as fault:
-        raise Fault(_place(sheet, fault), str(fault)) from None
+    base = _base(sheet, own)
     allowed = access.access(sheet)
-    notes = [*sheet.notes, *allowed.notes]
-    name = (" ".join(sheet.text("name").split()) or base.name) if sheet.text("name") != sheet.id else base.name
-    description, cut = short(sheet.text("description"))
-    if isinstance(sheet.keys.get("description"), dict | list):
-        notes.append(sheet.note("description", "is no text; write one line that says what it does"))
-    if cut:
-        notes.append(sheet.note("description", "is shortened: every persona reads it in its prompt", lost=False))
-    model, why = _model(sheet)
-    notes += why
-    timeout, why = _timeout(sheet)
-    notes += why
-    agent, why = _agent(sheet, agents)
-    notes += [*why, *_rest(sheet, own), *_template(sheet, own)]
+    (model, of_model), (timeout, of_timeout), (agent, of_agent) = _model(sheet), _timeout(sheet), _agent(sheet, agents)
     by_default = scheduled or sheet.format in SCHEDULED
     persona = replace(
-        base,
-        name=name,
-        description=("" if description in {name, short(name)[0]} else description)
-        or ("" if sheet.format != Format.CREWAI else short(sheet.text("goal"))[0]),
-        role=" ".join(sheet.text("role").split()) if sheet.format == Format.CREWAI else base.role,
+        _worded(sheet, base),
         agent=base.agent or agent,
         model=base.model or model,
         paths=base.paths if "paths" in own else allowed.paths,
@@ -108,9 +87,46 @@ def persona_of(sheet: Sheet, agents: Mapping[str, str] | None = None, *, schedul
         template=base.template if "template" in own or _is_template_file(sheet) else False,
         extra={},
     )
-    disabled = BOOLEANS.get(sheet.text("disable").lower(), False) or BOOLEANS.get(sheet.text("disabled").lower(), False)
+    notes = [*sheet.notes, *allowed.notes, *_of_description(sheet), *of_model, *of_timeout, *of_agent]
+    notes += [*_rest(sheet, own), *_template(sheet, own)]
     notes = [note if note.source else replace(note, source=sheet.source) for note in notes]
-    return Mapped(persona, tuple(sorted(notes, key=lambda note: note.line)), disabled)
+    return Mapped(persona, tuple(sorted(notes, key=lambda note: note.line)), _is_off(sheet))
+
+
+def _base(sheet: Sheet, own: Mapping[str, Part]) -> Persona:
+    """Return the persona that the prompt and the keys of ours make, before the tool's words. Raises Fault."""
+    if not sheet.prompt.strip():
+        raise Fault(sheet.start, "there is no prompt; write what the persona should do")
+    try:
+        return made_persona(sheet.id, own, sheet.prompt, sheet.start, sheet.source)
+    except Fault as fault:
+        raise Fault(_place(sheet, fault), str(fault)) from None
+
+
+def _worded(sheet: Sheet, base: Persona) -> Persona:
+    """Return the persona as its tool calls and describes it."""
+    said = " ".join(sheet.text("name").split())
+    name = base.name if said in {"", sheet.id} else said
+    description = short(sheet.text("description"))[0]
+    if description in {name, short(name)[0]}:
+        description = ""
+    if sheet.format != Format.CREWAI:
+        return replace(base, name=name, description=description)
+    role = " ".join(sheet.text("role").split())
+    return replace(base, name=name, description=description or short(sheet.text("goal"))[0], role=role)
+
+
+def _of_description(sheet: Sheet) -> Iterator[Note]:
+    """Yield what becomes of a description that is no text, or a long one."""
+    if isinstance(sheet.keys.get("description"), dict | list):
+        yield sheet.note("description", "is no text; write one line that says what it does")
+    if short(sheet.text("description"))[1]:
+        yield sheet.note("description", "is shortened: every persona reads it in its prompt", lost=False)
+
+
+def _is_off(sheet: Sheet) -> bool:
+    """Tell whether the tool would not use it."""
+    return any(BOOLEANS.get(sheet.text(key).lower(), False) for key in ("disable", "disabled"))
 
 
 def short(description: str) -> tuple[str, bool]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import PersonaError
-from ..frontmatter import Fault
+from ..frontmatter import MAX_FRONT, Fault, write_yaml
 from ..persona import MAX_FILE, Persona, parse_persona
+from .crew import composed
 from .exporting import NATIVE, own_keys, spelled_groups
-from .mapping import Mapped, grouped
+from .mapping import PROMPT, Mapped, grouped
 from .markdown import write_markdown
 from .sheet import Sheet
 
@@ -39,6 +41,12 @@ def _kept(sheet: Sheet, persona: Persona) -> dict[str, Any]:
     said, native = spelled_groups(sheet.format, persona), NATIVE.get(sheet.format, ())
     kept: dict[str, Any] = {}
     for group, keys in grouped(sheet).items():
+        if group == PROMPT and _is_long(keys) and composed(keys) == composed(said.get(group, {})):
+            continue  # at most the spaces around it differ, and twice it would be too long
         if group == "" or keys != said.get(group, {}):
             kept |= {key: value for key, value in keys.items() if key not in native}
     return kept
+
+
+def _is_long(keys: Mapping[str, Any]) -> bool:
+    return len(write_yaml(keys)) > MAX_FRONT // 2

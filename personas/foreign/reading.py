@@ -13,6 +13,8 @@ from .markdown import Front, read_markdown
 from .marks import form_of_keys, form_of_name
 from .sheet import Format, NotAPersona, Sheet
 
+_RULES = {"alwaysApply", "globs", "applyTo"}  # keys of the files with rules that editors add to every prompt
+
 
 def read_sheets(text: str, path: Path, *, form: Format | None = None, id: str | None = None) -> list[Sheet]:
     """Return the personas of a file of another tool. Raises Fault with the line, and NotAPersona.
@@ -20,10 +22,12 @@ def read_sheets(text: str, path: Path, *, form: Format | None = None, id: str | 
     `form` is whose it is, by default what its name, its folder and its keys say; `id` is its persona's, by default the
     file's name.
     """
-    form = form or form_of_name(path)
+    form, given = form or form_of_name(path), form
     name = id or (path.absolute().parent.name if form == Format.EGREGORA else foreign_id(path.name))
     if form == Format.CREWAI or path.suffix in {".yaml", ".yml"}:
         return read_crew(text, path)
+    if form == Format.CODEX and not given and path.suffix != ".toml":
+        raise NotAPersona("lies where Codex keeps its agents, and Codex reads TOML alone")
     if form == Format.CODEX or path.suffix == ".toml":
         return [read_codex(text, name, path)]
     front = read_markdown(text, known_keys())
@@ -31,6 +35,8 @@ def read_sheets(text: str, path: Path, *, form: Format | None = None, id: str | 
         raise NotAPersona("has no front matter, without which no tool takes it for an agent")
     if path.name == "SKILL.md" or "allowed-tools" in front.keys:
         raise NotAPersona("is a skill or a command, and no agent")
+    if _RULES & {*front.keys} and "name" not in front.keys:
+        raise NotAPersona("is a rule for files, and no agent")
     told = form in {Format.COPILOT, Format.EGREGORA, Format.OPENCODE} or form_of_keys(front.keys)
     if front.found and not told and not {"name", "description"} & {*front.keys}:
         raise NotAPersona("has neither name nor description, without which no tool takes it for an agent")

@@ -29,7 +29,10 @@ class Format(StrEnum):
     OPENCODE = "opencode"
 
 
-FOLDERS = (".claude/agents", ".codex/agents", ".gemini/agents", ".opencode/agent", ".opencode/agents", ".github/agents")
+FOLDERS = (
+    ".claude/agents", ".codex/agents", ".gemini/agents", ".opencode/agent", ".opencode/agents", ".github/agents",
+    ".github/chatmodes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 from ...mail.directory import Subteam
 from ...mail.message import Message
-from ...mail.team_file import files_below
 from ...mail.text.nearest import suggestion
 from ...mail.text.units import counted
 from ...personas.agents.recipe import has_model
-from ...personas.foreign.sheet import FOLDERS, Note
+from ...personas.foreign.finding import found_in
+from ...personas.foreign.sheet import Note
 from ...personas.persona import Persona
 from ...personas.prompt import fault_of
 from ...personas.roster import Roster
@@ -214,16 +214,14 @@ def _untold(roster: Roster, settings: Settings, agents: Mapping[str, Sequence[st
 
 
 def _unnamed(home: Path, settings: Settings) -> Iterator[str]:
-    """Name the folders of other tools with personas that no setting names."""
-    for folder in FOLDERS:
-        path = home.absolute().parent / folder
-        if path.is_dir() and not {*Path(folder).parents, Path(folder)} & {*map(Path, settings.team.personas)}:
-            count = len(files_below(path))
-            if count:
-                yield (
-                    f"{folder} has {counted(count, 'file')} that may be personas; they are read once [team] says "
-                    f'personas = ["{folder}"], and `team personas import {folder}` copies them'
-                )
+    """Name the folders of other tools with personas that no setting names, and CrewAI's files."""
+    for found in found_in(home.absolute().parent):
+        place = Path(found.path)
+        if {*place.parents, place} & {*map(Path, settings.team.personas)}:
+            continue
+        may = f"{found.path} has {counted(found.count, 'file' if found.is_folder else 'agent')} that may be personas"
+        read = f'they are read once [team] says personas = ["{found.path}"], and ' if found.is_folder else ""
+        yield f"{may}; {read}`team personas import {found.path}` copies them"
 
 
 def templates(home: Path | None) -> Templates:

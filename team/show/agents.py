@@ -16,12 +16,7 @@ def diagnosis(seen: Diagnosis) -> Iterator[str]:
     """Show every check, and what to do next."""
     yield from columns([(str(check.finding), check.what, check.text) for check in seen.checks])
     yield ""
-    if seen.agent:
-        yield f"next: team try {line(seen.agent)}   one small run shows whether it works here"
-    elif seen.starts:
-        yield "next: scheduler --dry-run   shows what a sprint would do"
-    else:
-        yield "next: install an agent, or name a command in team.toml"
+    yield f"next: {seen.next}"
 
 
 def trial(tried: Trial) -> Iterator[str]:

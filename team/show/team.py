@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...mail.render import line, listed
 from ...mail.text.units import counted
+from ...personas.foreign.finding import Found
 from ...personas.foreign.sheet import Note
 from ...scheduler.settings.reading import Loaded
 from ..api.outside.personas import EXISTS, REFUSED, SKIPPED, UNCHANGED, WRITTEN, Transfer
@@ -30,6 +32,7 @@ def made(team: Made) -> Iterator[str]:
     if team.agents:
         yield f"found here: {', '.join(team.agents)}; {team.agent} plays, as [team] agent says"
     yield "team init --personas NAMES adds other bundled ones, or all"
+    yield from _offers(team)
     yield ""
     yield "Next"
     if plays:
@@ -41,6 +44,23 @@ def made(team: Made) -> Iterator[str]:
     yield "  4. team-mail inbox --persona you   what the team has to tell you"
     yield ""
     yield from _cost(team, home, plays=plays)
+
+
+def _offers(team: Made) -> Iterator[str]:
+    """Offer what goes with what is here already: agents of other tools, and sessions of one's own."""
+    if team.others:
+        places, count = " ".join(map(_word, team.others)), counted(sum(each.count for each in team.others), "agent")
+        yield f"team personas import {places} copies what may be {count} of other tools;"
+        yield "  with --dry-run it tells what of them gets lost, and writes nothing"
+    if team.hooks:
+        also = f" (or of {listed(team.hooks[1:])})" if team.hooks[1:] else ""
+        yield f"team hook install {team.hooks[0]} shows mail in your own sessions of it{also}"
+    if team.tools:
+        yield f"mcp = true below [agents.{team.tools[0]}] in team.toml gives its runs mail by tools (extra mcp)"
+
+
+def _word(found: Found) -> str:
+    return shlex.quote(line(found.path))
 
 
 def _cost(team: Made, home: str, *, plays: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -250,3 +251,38 @@ def test_the_command_refuses_in_one_line(tmp_path):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("team: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_what_goes_with_what_is_here_is_offered_in_a_line_each(repository, install):
+    """Agents of other tools, hooks for one's own sessions, mail by tools; of what is not here not a word."""
+    assert (make_team(repository, environ={}).others, make_team(repository, environ={}).hooks) == ((), ())
+    crew = "  role: r\n  goal: g\n  backstory: b\n"
+    files = {
+        ".claude/agents/critic.md": "---\nname: critic\ndescription: c\n---\nRead.\n",
+        ".codex/agents/finder.toml": 'name = "f"\ndescription = "d"\ndeveloper_instructions = "Find."\n',
+        ".github/chatmodes/plan.chatmode.md": "---\ndescription: d\n---\nPlan.\n",
+        "src/my crew/config/agents.yaml": "a:\n" + crew + "c:\n" + crew,
+        "personas/sheep/prompt.md.j2": "---\nid: sheep\n---\nGraze.\n",
+        "docs/agents.yaml": "no: crew\n",
+    }
+    for name, text in files.items():
+        (repository / name).parent.mkdir(parents=True)
+        (repository / name).write_text(text)
+    programs = install("claude", "codex", "qwen")
+    shutil.rmtree(repository / ".team")
+
+    ended = as_text(
+        run_command("team", "init", cwd=repository, env=CLEAN | {"NO_COLOR": "1", "PATH": f"{programs}:/usr/bin:/bin"})
+    )
+
+    for says in (
+        ".codex/agents .github/chatmodes personas 'src/my crew/config/agents.yaml' copies what may be 6 agents of other tools;\n",
+        "team hook install claude shows mail in your own sessions of it (or of codex)\n",
+        "mcp = true below [agents.claude] in team.toml gives its runs mail by tools (extra mcp)\n",
+    ):
+        assert says in ended.stdout
+    document = make_team(repository, environ={"PATH": programs}).document()
+    assert document["others"][-1] == {"path": "src/my crew/config/agents.yaml", "count": 2}
+    assert (document["hooks"], document["tools"]) == (["claude", "codex"], ["claude", "codex"])
+    done = team(repository, "personas", "import", "--dry-run", *(each["path"] for each in document["others"]))
+    assert "6 personas read" in done.stdout

@@ -103,6 +103,21 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line(repository):
     assert len(open_team(repository / ".team").roster.personas) == 4
 
 
+def test_a_file_that_is_nobodys_stands_in_nobodys_way(repository):
+    """Markdown beside the TOML of Codex, which installers leave there, and which Codex does not read."""
+    for name, text in (("mapper.md", CRITIC), ("mapper.toml", CODEX)):
+        write(repository / ".codex" / "agents" / name, text)
+    roster = read_roster(repository / ".team" / "personas", [repository / ".codex" / "agents"])
+    assert [persona.id for persona in roster.personas if persona.source] == ["forge", "mapper"]
+    assert roster.problems == ()
+    assert [text.partition(": ")[2] for text in roster.unread] == [
+        "is not read: it lies where Codex keeps its agents, and Codex reads TOML alone"
+    ]
+    code, _, err = team(repository, "import", ".codex/agents")
+    assert (code, "Codex reads TOML alone" in err) == (0, True)
+    assert (repository / ".team" / "personas" / "mapper.md").is_file()
+
+
 def test_a_folder_that_nobody_named_is_told(repository):
     """Nothing in it is read, as it might be hundreds."""
     (repository / ".team" / "team.toml").write_text("")

@@ -169,11 +169,29 @@ def test_what_cannot_be_read_is_refused_with_its_line(name, text, says):
     ("name", "text"),
     [("notes.md", "# Notes\n\nNothing.\n"), ("Cargo.toml", '[package]\nname = "x"\n'), ("ci.yaml", "on:\n  push: {}\n"),
      ("SKILL.md", front("")), ("x.md", front("allowed-tools: Read")), ("y.md", "---\ntitle: A page\n---\nText\n"),
-     ("z.yaml", "- 1\n")],
+     ("z.yaml", "- 1\n"), ("ci.yml", "name: CI\non: {push: {}}\njobs:\n  build: {runs-on: x}\n"),
+     ("compose.yaml", "x-a: &a {b: 1}\nservices:\n  web: *a\n"), (".codex/agents/a.md", front("")),
+     ("rule.md", "---\ndescription: d\nglobs: ['*.ts']\nalwaysApply: false\n---\nText\n")],
 )  # fmt: skip
 def test_what_no_tool_takes_for_an_agent_is_none(name, text):
     with pytest.raises(NotAPersona):
         read_sheets(text, Path(name))
+
+
+def test_tools_that_leave_everything_are_told_as_mapped():
+    """Each key of a file is told: what it was taken for, or that nothing comes of it."""
+    for keys in ("tools: Read, Write, Bash", "tools: ['*']"):
+        note = mapped(front(keys, "Go.")).notes[-1]
+        assert (note.key, note.line, note.lost) == ("tools", 4, False)
+        assert "paths and commands are any" in note.why
+
+
+def test_settings_of_codex_in_its_file_are_known():
+    """Any key of its settings may stand in the file of an agent; none of them is told as unknown."""
+    text = 'name = "a"\ndescription = "b"\ndeveloper_instructions = "c"\n'
+    lost = mapped(text + 'service_tier = "fast"\napproval_policy = "never"\nfeatures = {x = true}\n', "a.toml").lost
+    assert [note.key for note in lost] == ["service_tier", "approval_policy", "features"]
+    assert not any("nothing that this project knows" in note.why for note in lost)
 
 
 def test_hostile_files_take_no_time():

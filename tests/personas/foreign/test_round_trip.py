@@ -171,3 +171,23 @@ def test_the_last_text_of_a_front_matter_keeps_its_line_end():
     text = "x:\n  role: r\n  goal: g\n  backstory: |\n    Go.\n"
     _, own = imported(text, Format.CREWAI)
     assert there_and_back(own, Format.CREWAI) == text
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_long_backstory_is_kept_once(end):
+    """In the prompt alone: twice, it would be longer than front matter may be."""
+    keys = {"role": "r", "goal": "g", "backstory": "All of it. " * 2000 + end}
+    first = written([Sheet(Format.CREWAI, "x", keys, "")])
+    _, own = imported(first, Format.CREWAI)
+    assert own.count("All of it.") == 2000
+    second = there_and_back(own, Format.CREWAI)
+    assert imported(second, Format.CREWAI)[1] == own
+    assert there_and_back(own, Format.CREWAI) == second
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_long_prompt_comes_back_from_every_format(form):
+    persona = Persona("x", "X", "Do this.\n" * 4000, description="d")
+    text = written([exported(persona, form).sheet])
+    _, own = imported(text, form)
+    assert there_and_back(own, form) == text
