@@ -137,6 +137,8 @@ def test_acp_a_run_whose_model_does_not_answer_is_no_success(project, model, fau
     print(f"{project.cli.name}, {fault}: {result['summary']['total_time_ms']} ms: {error}")
     assert code == 1
     assert re.search(f"{FAULTS[fault]}|{NO_END}", error)
+    if fault == "denied" and project.cli.name == "claude":
+        assert re.search(r"not let in by its service; .*HTTP 401", error)
 
 
 @pytest.mark.parametrize("cli", [name for name in SPOKEN if name != "copilot"])  # which offers its model none
