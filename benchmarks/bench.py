@@ -40,7 +40,7 @@ class Bench:
 
     def grow(self, events: int) -> None:
         """Bring the log up to so many events: 60 % mail to one or two, 40 % marks by those who got it."""
-        from team_mail.mail.query.query import write_parquet
+        from team_mail.mail.query.copies import write_parquet
 
         with ThreadPoolExecutor(1) as copies:
             log = EventLog(self.log, on_sealed=lambda segment: copies.submit(write_parquet, segment))

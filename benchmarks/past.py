@@ -19,7 +19,7 @@ from team_mail.mail.kinds import MailKind
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
-from team_mail.mail.query.query import write_parquet
+from team_mail.mail.query.copies import write_parquet
 from team_mail.scheduler.kinds import Kind, LaunchReason, Mode, RunStatus, SprintOutcome, TaskStatus
 
 BODY = 4 * "Chapter three is woven in; please look at the second half before the next tick, above all the names. "

@@ -30,7 +30,7 @@ from team_mail.mail.kinds import MailKind
 from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.log.log import EventLog
-from team_mail.mail.query.query import write_parquet
+from team_mail.mail.query.copies import write_parquet
 from team_mail.personas.bundled import copy_into
 from team_mail.scheduler.context import Context
 from team_mail.scheduler.kinds import Kind, LaunchReason, Mode, RunStatus, SprintOutcome

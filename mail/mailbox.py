@@ -367,10 +367,7 @@ class Mailbox:
         """Return rows as messages with the persona's flags and tags."""
         if persona is None or not rows:
             return self._verified([Message.of(row) for row in rows], "")
-        own = self.projections.rows(
-            "inbox", persona=persona, unread=False, state="all", tag=None, type=None, sender=None,
-            as_of_seq=ALL, as_of_ts="~", ids=[row["id"] for row in rows], session=None, before=ALL, limit=len(rows),
-        )  # fmt: skip
+        own = self.projections.rows("flagged", persona=persona, ids=[row["id"] for row in rows])
         flags = {row["id"]: row for row in own}
         return self._verified([Message.of(row, flags.get(row["id"])) for row in rows], persona)
 

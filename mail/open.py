@@ -100,7 +100,7 @@ def _server(home: Path) -> Server | None:
 
 
 def _write_parquet(segment: Segment) -> None:
-    from .query.query import write_parquet
+    from .query.copies import write_parquet
 
     write_parquet(segment)
 

@@ -68,7 +68,7 @@ def mark_read(persona_id: str, message_id: str) -> None:
 
 def events() -> Any:
     """Return the team's log, as of now, as an Ibis table on DuckDB."""
-    from .query.projections import bound_events
+    from .query.table import bound_events
 
     return bound_events(open_log())
 

@@ -52,7 +52,7 @@ class Job:
     while this one lives, and `port` the first of the ports that it may listen on. `on_usage` is called with what
     the run has used so far, whenever its stream tells more. `session` is the one in whose name it writes. `rules` are
     what an agent that asks is allowed, `model` is the one that its persona asks for, and `resume` the agent's own
-    session that is to go on; both are empty if that is left to the agent.
+    session that is to go on; both are empty if that is left to the agent. `answers` is who answers what the run asks.
     """
 
     run: str
@@ -76,6 +76,7 @@ class Job:
     rules: Rules = field(default_factory=Rules)
     model: str = ""
     resume: str = ""
+    answers: str = ""
 
     @cached_property
     def prompt(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..mail.clock import Clock, SystemClock, rfc3339
 from ..mail.log.event import Draft, Event
@@ -105,10 +105,6 @@ class Context:
         if persona := self.roster.get(id):
             return persona
         raise NotReady(f"no persona {id!r} on the roster; it was there when the sprint began: restore its file")
-
-    def asked_of(self, id: str) -> dict[str, Any]:
-        """Return the fields of a `Job` that the persona's file states, none for a persona that has left the roster."""
-        return persona.asked if (persona := self.roster.get(id)) else {}
 
     def sparse_of(self, id: str) -> tuple[str, ...]:
         """Return the folders that workspaces of a persona hold, its own or those of all; none for everything."""

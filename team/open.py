@@ -167,7 +167,10 @@ def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = N
         return jules_agent(name, jules_orders(settings, team or TeamSettings()), env_file, limits)
     if settings.kind == "chat":
         return chat_agent(name, chat_orders(settings), settings.env, env_file, limits)
-    sandbox = Sandbox(settings.home, settings.network == "on") if settings.sandbox == "bwrap" else None
+    mail = mail_server() if settings.mcp or settings.kind == "acp" else ()
+    sandbox = None
+    if settings.sandbox == "bwrap":
+        sandbox = Sandbox(settings.home, settings.network == "on", tools=mail[:1])
     agent = CommandAgent(
         name, settings.command or (), settings.prompt, settings.env, env_file, limits, settings.bad_exit, sandbox,
         recipe_of(settings), settings.model or "", sessions_of(settings),
@@ -175,7 +178,7 @@ def make_agent(name: str, settings: AgentSettings, team: TeamSettings | None = N
     if settings.kind == "acp":
         return acp_agent(
             agent, preset=settings.preset, mode=settings.mode, model=settings.model or "", startup=settings.startup,
-            mail=mail_server(),
+            mail=mail,
         )  # fmt: skip
     return agent
 
@@ -216,7 +219,7 @@ def jules_orders(settings: AgentSettings, team: TeamSettings) -> Orders:
     return Orders(
         settings.source or "", settings.branch or team.base, settings.ask or team.human, settings.plan,
         settings.pull_request, settings.creates, settings.poll, settings.timeout, settings.url or URL, settings.remote,
-        settings.push,
+        settings.push, settings.ask or "",
     )  # fmt: skip
 
 

@@ -385,7 +385,7 @@ HOMES = {
     "acp": re.compile(r"personas\.acp\.(session|client)"),
     "apscheduler": re.compile(r"scheduler\.sprint\.daemon"),
     "duckdb": re.compile(r"mail\.query\.(query|copies)"),
-    "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
+    "ibis": re.compile(r"mail\.query\.(projections\w*|compile|table)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "mcp": re.compile(r"team\.mcp\.server"),
     "procrastinate": re.compile(r"scheduler\.hosts\.queue"),
@@ -436,8 +436,7 @@ LAZY = {
         "query",
     },  # a log in files needs no server; nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database
-    "mail.query.projections": {"query"},  # compiling the SQL must not need the database
-    "mail.simple": {"projections"},  # only a notebook asks through Ibis
+    "mail.simple": {"table"},  # only a notebook asks through Ibis
     "mail.log.writer": {"recovery", "verify"},  # only after a crash
     "personas.acp.play": {"turns"},  # the agent starts while the SDK is loaded
     "personas.roster": {"mapping", "reading"},  # a team of its own files needs no other tool's

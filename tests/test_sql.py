@@ -25,6 +25,7 @@ ROWS = {
 }  # fmt: skip
 UNORDERED = {
     "columns": "no query",
+    "letters": "becomes a table, which the search puts in order",
     "mailbox": "becomes a table, which other projections put in order",
     "mailboxes": "becomes a Parquet copy, whose writer puts it in order",
     "standing": "becomes a table, which other projections put in order",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NoTeam, UsageError
 from ..kinds import ExitCode
@@ -16,6 +16,9 @@ from ..process import identity
 from ..team_file import read_log
 from . import caller, output
 from .quick import BUDGET
+
+if TYPE_CHECKING:
+    from ..message import Message
 
 SHOWN = 50
 
@@ -52,7 +55,12 @@ def _unread(persona: str | None) -> list[dict[str, Any]]:
     try:
         return unread(str(home / "mail"), own, people_of(str(home), own), is_fresh=True)
     except Uncertain:
-        return [message.listed() for message in mailbox.inbox(own, unread=True)]
+        return _rows(mailbox.inbox(own, unread=True))
+
+
+def _rows(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return messages as they stand in lists."""
+    return [message.listed() for message in messages]
 
 
 def inbox(
@@ -85,21 +93,22 @@ def inbox(
     else:
         seq, time = moment(as_of) if as_of else (ALL, None)
         state = "all" if everything else "trashed" if trashed else "archived" if archived else "inbox"
-        listed = mailbox.inbox(
-            own, unread=unread, state=state, tag=tag, type=kind, sender=sender, as_of_seq=seq, as_of=time,
-            limit=limit + 1,
-        )  # fmt: skip
-    if len(listed) > limit:
-        output.say(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
-        del listed[limit:]
-    if as_json and bodies:
-        render.document([message.whole() for message in mailbox.with_bodies(listed)])
-    elif as_json:
-        render.document([message.listed() for message in listed])
+        where: dict[str, Any] = {"state": state, "tag": tag, "type": kind, "sender": sender}
+        listed = mailbox.inbox(own, unread=unread, as_of_seq=seq, as_of=time, limit=limit + 1, **where)
+    _cut(listed, limit)
+    if as_json:
+        render.document([each.whole() for each in mailbox.with_bodies(listed)] if bodies else _rows(listed))
     else:
         empty = f"no mail for {own}" if channel is None else "nothing was said in that channel yet"
         render.messages(listed, empty, reader=own if channel else "")
     return ExitCode.UNREAD if exit_code and any(not message.read for message in listed) else ExitCode.DONE
+
+
+def _cut(listed: list[Message], limit: int) -> None:
+    """Leave the newest messages of a list that is longer than was asked for, and say so."""
+    if len(listed) > limit:
+        output.say(f"team-mail: only the newest {limit} are shown; --limit shows more", err=True)
+        del listed[limit:]
 
 
 def _refuse_filters(flags: Mapping[str, object]) -> None:

@@ -55,6 +55,26 @@ def continues(seen: Snapshot, now: Snapshot) -> bool:
         return False
 
 
+def extends(seen: Snapshot, now: Snapshot) -> bool:
+    """Return whether what was read of the log stands: no event was undone, and nothing was repaired."""
+    return seen.active == now.active and continues(seen, now)
+
+
+def has_moved(snapshot: Snapshot) -> bool:
+    """Return whether the active file was rotated since the snapshot."""
+    try:
+        return snapshot.active.stat().st_ino != snapshot.inode
+    except FileNotFoundError:
+        return snapshot.inode != 0
+
+
+def read_active(snapshot: Snapshot, start: int) -> bytes:
+    """Return the lines of the active file from an offset on. Raises OSError."""
+    with open_file(snapshot.active) as file:
+        file.seek(start)
+        return file.read(snapshot.size - start)
+
+
 def seen_of_active(seen: Snapshot | None, now: Snapshot) -> int:
     """Return how many bytes of the active file an earlier snapshot has, of which `now` is a continuation.
 

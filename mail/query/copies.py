@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +59,12 @@ def write_parquet(segment: Segment) -> bool:
                 raise
         return usable(segment)
     return False
+
+
+def copied(sealed: Sequence[Segment], *, use_parquet: bool) -> tuple[list[Segment], list[Path]]:
+    """Return the sealed segments with copies that can be used, and the files of the others."""
+    copies = [segment for segment in sealed if use_parquet and write_parquet(segment)]
+    return copies, [segment.path for segment in sealed if segment not in copies]
 
 
 def usable(segment: Segment) -> bool:

@@ -38,6 +38,7 @@ class MemoryProjections:
                 mailbox = bound(sql("mailbox"), {"persona": arguments["persona"]})
                 self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "mailbox" AS {mailbox}')
                 self._connection.execute('CREATE OR REPLACE TEMP VIEW "launches" AS SELECT * FROM "mailbox"')
+            text = text.replace('"letters"', f"({bound(sql('letters'), {'persona': arguments.get('persona')})})")
             return result_rows(self._connection.execute(bound(text, arguments)))
 
     def part(self, seq: int) -> int:

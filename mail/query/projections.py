@@ -13,8 +13,6 @@ from ibis import _
 
 from ..directory import SCHEDULER, WEAVER
 from ..kinds import DECIDED, LASTING, PATCH_HELD, RUN_FINISHED, RUN_LOST, RUN_STARTED, TASK_FINISHED, MailKind
-from ..log.snapshot import Source
-from .query import events_sql
 
 EVENT_SCHEMA = ibis.schema(
     {
@@ -169,6 +167,17 @@ def tags(table: Any) -> Any:
     return last.group_by("ref").agg(tags=_.tag.collect().sort())
 
 
+def with_flags(got: Any, own: Any) -> Any:
+    """Give messages that a persona `got` the flags and tags that follow from its `own` events."""
+    marks, labels = flags(own, "ref"), tags(own)
+    joined = got.left_join(marks, got.id == marks.ref).left_join(labels, got.id == labels.ref)
+    return joined.select(
+        **letter(got),
+        **{flag: ibis.coalesce(marks[flag], False) for flag in FLAGS if flag != "bounced"},
+        tags=ibis.coalesce(labels.tags, ibis.literal([], type="array<string>")),
+    )
+
+
 def inbox() -> Any:
     """List one persona's mail, newest first, as of a seq and a time, by state, tag, type, sender and session.
 
@@ -176,15 +185,7 @@ def inbox() -> Any:
     """
     persona, box = argument("persona"), ibis.table(mailbox().schema(), name="mailbox")
     box = box.filter(_.seq <= argument("as_of_seq", "int64"), _.ts <= argument("as_of_ts"))
-    own = box.filter(_.sender == persona)
-    got = mail(box).filter(_.recipients.contains(persona))
-    marks, labels = flags(own, "ref"), tags(own)
-    joined = got.left_join(marks, got.id == marks.ref).left_join(labels, got.id == labels.ref)
-    rows = joined.select(
-        **letter(got),
-        **{flag: ibis.coalesce(marks[flag], False) for flag in FLAGS if flag != "bounced"},
-        tags=ibis.coalesce(labels.tags, ibis.literal([], type="array<string>")),
-    )
+    rows = with_flags(mail(box).filter(_.recipients.contains(persona)), box.filter(_.sender == persona))
     state, sender, kind, tag, session = (argument(name) for name in ("state", "sender", "type", "tag", "session"))
     rows = rows.filter(
         _.seq < argument("before", "int64"),
@@ -202,6 +203,16 @@ def inbox() -> Any:
         argument("ids", "array<string>").isnull() | argument("ids", "array<string>").contains(rows.id),
     )
     return rows.order_by(_.seq.desc()).limit(LIMIT)
+
+
+def flagged() -> Any:
+    """List those of some messages that one persona received, by their `ids`, with its flags and tags."""
+    persona, ids = argument("persona"), listed("ids")
+    box: Any = ibis.table(mailbox().schema(), name="mailbox")
+    box = box.mutate(about=(box.kind == str(MailKind.SENT)).ifelse(box.reply_to, box.ref))
+    own = box.semi_join(ids, box.about == ids.item).filter(_.sender == persona)
+    got = mail(box.semi_join(ids, box.id == ids.item)).filter(_.recipients.contains(persona))
+    return with_flags(got, own).order_by("seq")
 
 
 def message() -> Any:
@@ -316,24 +327,30 @@ def unread() -> Any:
     )
 
 
+def letters() -> Any:
+    """Select the mail that a search looks through, that of one persona or all, with the `text` that it is found by.
+
+    The subject counts three times. Each row depends on one event only, so the table can be extended as the log grows.
+    """
+    persona = argument("persona")
+    own = mail(events).filter(persona.isnull() | _.recipients.contains(persona) | (_.sender == persona))
+    text = (own.subject + " " + own.subject + " " + own.subject + " " + own.body).lower()
+    return own.select(**letter(own), body=own.body, text=text, length=text.length())
+
+
 def search() -> Any:
-    """Rank messages by BM25 (k1 1.2, b 0.75) over the words asked for; a word in the subject counts three times.
+    """Rank `letters` by BM25 (k1 1.2, b 0.75) over the words asked for; a word in the subject counts three times.
 
     Source of the formula: Robertson and Zaragoza, The Probabilistic Relevance Framework (2009), section 3.4.
     """
     words = argument("words", "array<string>")
-    persona = argument("persona")
-    letters = mail(events).filter(persona.isnull() | _.recipients.contains(persona) | (_.sender == persona))
-    texts = letters.select(
-        "seq",
-        text=(_.subject + " " + _.subject + " " + _.subject + " " + _.body).lower(),
-    ).mutate(length=_.text.length())
+    table: Any = ibis.table(letters().schema(), name="letters")
     hits = (
-        texts.mutate(word=words.unnest())
-        .mutate(count=(_.length - _.text.replace(_.word, "").length()) / _.word.length())
-        .filter(_["count"] > 0)
+        table.select("seq", "text", "length", word=words.unnest())
+        .filter(_.text.contains(_.word))
+        .select("seq", "length", "word", count=(_.length - _.text.replace(_.word, "").length()) / _.word.length())
     )
-    sizes = texts.agg(mean=_.length.mean(), documents=_.count())
+    sizes = table.agg(mean=_.length.mean(), documents=_.count())
     rarity = hits.group_by("word").agg(holding=_.count())
     scored = hits.join(rarity, "word").cross_join(sizes)
     score = (
@@ -343,10 +360,10 @@ def search() -> Any:
         / (_["count"] + 1.2 * (0.25 + 0.75 * _.length / _.mean))
     )
     exact = scored.mutate(score=score.cast("decimal(18, 12)"))  # a sum of floats depends on the order of its parts
-    ranked = exact.group_by("seq").agg(score=_.score.sum().cast("float64"), words=_.word.nunique())
-    matches = letters.join(ranked, "seq")
-    shown = matches.select(**letter(matches), body=matches.body, words=matches.words, score=matches.score)
-    return shown.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)
+    ranked = exact.group_by("seq").agg(score=_.score.sum().cast("float64"), words=_.count())
+    best = ranked.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)
+    matches = table.select([each for each in table.columns if each not in {"text", "length"}]).join(best, "seq")
+    return matches.order_by(_.words.desc(), _.score.desc(), _.seq.desc()).limit(LIMIT)
 
 
 def stats() -> Any:
@@ -378,13 +395,6 @@ def messages() -> Any:
 
 
 PROJECTIONS = (
-    mailboxes, mailbox, inbox, message, messages, thread, channel, states, marks, sent, counts, overdue, unreachable,
-    unread, search, stats, people, tagged, launched, standing,
+    mailboxes, mailbox, inbox, flagged, message, messages, thread, channel, states, marks, sent, counts, overdue,
+    unreachable, unread, letters, search, stats, people, tagged, launched, standing,
 )  # fmt: skip
-
-
-def bound_events(source: Source) -> Any:
-    """Return `events` bound to a log's files as of now, on its own DuckDB connection."""
-    connection = ibis.duckdb.connect()
-    connection.raw_sql(f'CREATE VIEW "events" AS {events_sql(source.snapshot())}')
-    return connection.table("events")

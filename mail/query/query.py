@@ -2,40 +2,36 @@
 
 Sealed segments are read from their Parquet copies, the active file as JSON lines with explicit columns: a torn or
 malformed line becomes a row without an id, which is dropped. A long-lived process keeps what the active file holds, and
-each persona's slice of the log, and extends both by new events: the first query costs a scan, later ones very little.
+the slices of personas, and extends both by new events: the first query costs a scan, later ones very little.
 """
 
 from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import duckdb
 
 from ..errors import LogDamaged, LogUnavailable, UsageError
 from ..kinds import MailKind
-from ..log.disk import open_file
-from ..log.segments import Segment
-from ..log.snapshot import Snapshot, Source, continues, seen_of_active
+from ..log.snapshot import Snapshot, Source, continues, extends, has_moved, read_active, seen_of_active
 from .allowed import Limits, check_tree, execution, tree_sql
-from .copies import drop_copies, write_parquet
-from .lines import lines_about
+from .copies import copied, drop_copies
 from .prepared import Prepared
+from .slices import Slices
 from .statement import (
     CONFIG,
     bound,
-    columns,
     escaped,
     literal,
-    names,
     of_mailbox,
     reachable,
-    scan_lines,
+    scan_events,
     scan_parquet,
+    scan_part,
     sql,
 )
 
@@ -66,8 +62,7 @@ class Query:
         self._held: Snapshot | None = None
         self._stood: Snapshot | None = None
         self._kept: Snapshot | None = None
-        self._slices: dict[str, tuple[str, Snapshot]] = {}
-        self._names = count()
+        self._slices = Slices(self._connection)
         self._use_parquet = True
 
     def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
@@ -82,19 +77,22 @@ class Query:
                 try:
                     rows = self._run(sql(name), arguments, snapshot)
                 except (duckdb.Error, FileNotFoundError) as error:
-                    if not _moved(snapshot):
+                    if not has_moved(snapshot):
                         self._distrust(snapshot, error)
                     continue
-                if not _moved(snapshot):
+                if not has_moved(snapshot):
                     return rows
         raise LogUnavailable(f"the log was rotated {_TRIES} times while it was read; try again")
 
     def _run(self, text: str, arguments: dict[str, Any], snapshot: Snapshot) -> list[dict[str, Any]]:
         if of_mailbox(text):
-            table = self._slice(arguments["persona"], snapshot)
+            table = self._slices.mailbox(arguments["persona"], snapshot, use_parquet=self._use_parquet)
             if '"launches"' in text:
                 self._launch(table, snapshot)
             text = text.replace('"mailbox"', table)
+        if '"letters"' in text:
+            table = self._slices.letters(arguments["persona"], snapshot, use_parquet=self._use_parquet)
+            text = text.replace('"letters"', table)
         scans, stands = text.count('"events"'), '"standing"' in text
         if scans or stands:
             self._show(snapshot, hold=scans > 1 or stands or self._shown is not None)
@@ -109,13 +107,13 @@ class Query:
         if snapshot == (self._held if hold else self._shown):
             return
         seen, self._shown, self._held = self._held, None, None
-        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
+        copies, files = copied(snapshot.sealed, use_parquet=self._use_parquet)
         if hold:
             self._extend(seen, snapshot)
         elif snapshot.size:
             files.append(snapshot.active)
         head = snapshot.sealed[-1].last if hold and snapshot.sealed else snapshot.head
-        text = _select([segment.parquet for segment in copies], files, 0, head)
+        text = scan_events([segment.parquet for segment in copies], files, 0, head)
         if hold:
             text = f"{text} UNION ALL FROM lately" if snapshot.sealed else "FROM lately"
         self._view("events", text)
@@ -123,15 +121,15 @@ class Query:
 
     def _extend(self, seen: Snapshot | None, snapshot: Snapshot) -> None:
         """Bring the table `lately` of what is in the active file from an earlier snapshot to this one."""
-        start = seen_of_active(seen, snapshot) if seen and _extends(seen, snapshot) else 0
+        start = seen_of_active(seen, snapshot) if seen and extends(seen, snapshot) else 0
         if not seen or not start:
-            text = _select([], [snapshot.active] if snapshot.size else [], 0, snapshot.head)
+            text = scan_events([], [snapshot.active] if snapshot.size else [], 0, snapshot.head)
             self._connection.execute(f"CREATE OR REPLACE TABLE lately AS {text}")
         elif start < snapshot.size:
             with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                tail.write(_read(snapshot, start))
+                tail.write(read_active(snapshot, start))
                 tail.flush()
-                text = _select([], [Path(tail.name)], seen.head, snapshot.head)
+                text = scan_events([], [Path(tail.name)], seen.head, snapshot.head)
                 self._connection.execute(f"INSERT INTO lately {text}")
 
     def _view(self, name: str, text: str) -> None:
@@ -161,10 +159,10 @@ class Query:
         if not snapshot.sealed or (kept and kept.sealed == snapshot.sealed and continues(kept, snapshot)):
             return
         self._kept = None
-        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
+        copies, files = copied(snapshot.sealed, use_parquet=self._use_parquet)
         parts = [f"SELECT * FROM {scan_parquet([each.standing_parquet for each in copies])}"] if copies else []
         if files:
-            self._connection.execute(f'CREATE OR REPLACE VIEW "rest" AS {_select([], files, 0, snapshot.head)}')
+            self._connection.execute(f'CREATE OR REPLACE VIEW "rest" AS {scan_events([], files, 0, snapshot.head)}')
             own = sql("standing").replace('"events"', '"rest"')
             parts.append(f"SELECT * FROM ({own})")
         self._connection.execute("SET threads = 1")  # many small files: more threads take memory, and gain nothing
@@ -195,39 +193,16 @@ class Query:
         for segment in snapshot.sealed:
             drop_copies(segment)
 
-    def _slice(self, persona: str, snapshot: Snapshot) -> str:
-        """Extend a persona's slice up to the snapshot; return the name of its table."""
-        table, seen = self._slices.get(persona, (f"slice_{next(self._names)}", None))
-        if seen and not _extends(seen, snapshot):
-            seen = None
-        if seen != snapshot:
-            self._slices.pop(persona, None)
-            with tempfile.NamedTemporaryFile(prefix="team-mail-", suffix=".jsonl") as tail:
-                copies, news = _news(seen, snapshot, persona, tail, use_parquet=self._use_parquet)
-                text = f'WITH "events" AS ({news}) SELECT * FROM ({bound(sql("mailbox"), {"persona": persona})})'
-                if copies:
-                    text += f" UNION ALL {_part(copies, persona)}"
-                verb = f"INSERT INTO {table}" if seen else f"CREATE OR REPLACE TABLE {table} AS"
-                self._connection.execute(f"{verb} {text}")
-            if not _moved(snapshot):
-                self._slices[persona] = (table, snapshot)
-        return table
-
     def _launch(self, table: str, snapshot: Snapshot) -> None:
         """Create the view `launches`: the starts of runs in the slice, and those that are in the mailbox copies."""
-        copies, files = _copied(snapshot, use_parquet=self._use_parquet)
+        copies, files = copied(snapshot.sealed, use_parquet=self._use_parquet)
         parts = [f"SELECT * FROM {table}"]
         if copies:
-            parts.append(_part([segment.mailbox_parquet for segment in copies], "*"))
+            parts.append(scan_part([segment.mailbox_parquet for segment in copies], "*"))
         if files:  # a slice that was made of copies has none of their starts
-            own = sql("mailbox").replace('"events"', f"({_select([], files, 0, snapshot.head)})")
+            own = sql("mailbox").replace('"events"', f"({scan_events([], files, 0, snapshot.head)})")
             parts.append(bound(own, {"persona": ""}))
         self._view("launches", " UNION ALL ".join(f"SELECT * FROM ({part})" for part in parts))
-
-
-def _part(copies: Sequence[Path], persona: str) -> str:
-    """Return the SELECT of one persona's part of mailbox copies; DuckDB skips the others."""
-    return f"SELECT * EXCLUDE (persona) FROM {scan_parquet(copies)} WHERE persona = {literal(persona)}"
 
 
 def memory_connection() -> duckdb.DuckDBPyConnection:
@@ -243,67 +218,10 @@ def result_rows(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 def events_sql(snapshot: Snapshot) -> str:
     """Return the SELECT that reads a snapshot: the complete events up to its head."""
-    copies, files = _copied(snapshot, use_parquet=True)
+    copies, files = copied(snapshot.sealed, use_parquet=True)
     if snapshot.size:
         files.append(snapshot.active)
-    return _select([segment.parquet for segment in copies], files, 0, snapshot.head)
-
-
-def _copied(snapshot: Snapshot, *, use_parquet: bool) -> tuple[list[Segment], list[Path]]:
-    """Return the sealed segments with copies that can be used, and the files of the others."""
-    copies = [segment for segment in snapshot.sealed if use_parquet and write_parquet(segment)]
-    return copies, [segment.path for segment in snapshot.sealed if segment not in copies]
-
-
-def _news(
-    seen: Snapshot | None, now: Snapshot, persona: str, tail: IO[bytes], *, use_parquet: bool
-) -> tuple[list[Path], str]:
-    """Return what is new since an earlier snapshot: mailbox copies of new segments, and the SELECT of all else.
-
-    Of the active file only the new lines that may concern the persona are read, through `tail`. A segment that contains
-    events already seen is read line by line instead of from its mailbox copy.
-    """
-    before, start = seen.head if seen else 0, seen_of_active(seen, now)
-    new = [segment for segment in now.sealed if segment.last > before]
-    copies = [
-        segment.mailbox_parquet for segment in new if use_parquet and segment.first > before and write_parquet(segment)
-    ]
-    files = [segment.path for segment in new if segment.mailbox_parquet not in copies]
-    if now.size:
-        tail.writelines(lines_about(persona, _read(now, start)))
-        tail.flush()
-        files.append(Path(tail.name))
-    return copies, _select([], files, before, now.head)
-
-
-def _extends(seen: Snapshot, now: Snapshot) -> bool:
-    """Return whether what was read of the log stands: no event was undone, and nothing was repaired."""
-    return seen.active == now.active and continues(seen, now)
-
-
-def _read(snapshot: Snapshot, start: int) -> bytes:
-    """Return the lines of the active file from an offset on."""
-    with open_file(snapshot.active) as file:
-        file.seek(start)
-        return file.read(snapshot.size - start)
-
-
-def _select(parquet: Sequence[Path], files: Sequence[Path], after: int, head: int) -> str:
-    sources = [scan_parquet(parquet)] if parquet else []
-    sources += [scan_lines(files)] if files else []
-    parts = [f"SELECT {names()} FROM {source}" for source in sources]
-    if not parts:
-        typed = ", ".join(f'NULL::{dtype} AS "{name}"' for name, dtype in columns().items())
-        parts.append(f"SELECT {typed} WHERE false")
-    return f"SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE id IS NOT NULL AND seq > {after} AND seq <= {head}"
-
-
-def _moved(snapshot: Snapshot) -> bool:
-    """Return whether the active file was rotated since the snapshot."""
-    try:
-        return snapshot.active.stat().st_ino != snapshot.inode
-    except FileNotFoundError:
-        return snapshot.inode != 0
+    return scan_events([segment.parquet for segment in copies], files, 0, snapshot.head)
 
 
 def select(

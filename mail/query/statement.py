@@ -76,6 +76,22 @@ def scan_parquet(files: Sequence[Path]) -> str:
     return f"read_parquet([{', '.join(map(_pattern, files))}])"
 
 
+def scan_events(parquet: Sequence[Path], files: Sequence[Path], after: int, head: int) -> str:
+    """Return the SELECT of the complete events with a seq in (`after`, `head`] in Parquet copies and files of lines."""
+    sources = [scan_parquet(parquet)] if parquet else []
+    sources += [scan_lines(files)] if files else []
+    parts = [f"SELECT {names()} FROM {source}" for source in sources]
+    if not parts:
+        typed = ", ".join(f'NULL::{dtype} AS "{name}"' for name, dtype in columns().items())
+        parts.append(f"SELECT {typed} WHERE false")
+    return f"SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE id IS NOT NULL AND seq > {after} AND seq <= {head}"
+
+
+def scan_part(copies: Sequence[Path], persona: str) -> str:
+    """Return the SELECT of one persona's part of mailbox copies; DuckDB skips the others."""
+    return f"SELECT * EXCLUDE (persona) FROM {scan_parquet(copies)} WHERE persona = {literal(persona)}"
+
+
 def _pattern(path: Path) -> str:
     """Return the literal of a pattern that matches this path alone: DuckDB takes `app[1]` for `app1`."""
     return literal(escaped(str(reachable(path.parent) / path.name)))

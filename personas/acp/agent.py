@@ -94,9 +94,11 @@ class AcpAgent(CommandAgent):
 
     def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
         orders = replace(
-            self.orders, model="" if self.model_words else self._model(job), resume=job.resume, rules=job.rules,
-            mail=() if self.sandbox else self.orders.mail,
-        )  # fmt: skip
+            self.orders,
+            model="" if self.model_words else self._model(job),
+            resume=job.resume,
+            rules=job.rules,
+        )
         return [sys.executable, *_PROGRAM, orders.text(), *super()._argv(job, prompt_file, env)]
 
     def _model(self, job: Job) -> str:

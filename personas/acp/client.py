@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from acp.schema import (
@@ -13,21 +14,30 @@ from acp.schema import (
     ToolCallUpdate,
 )
 
+from ...mail.render import line
 from .judge import Judge
 from .told import Told
 
 _ALLOW, _REFUSE = ("allow_once",), ("reject_once", "reject_always")  # the first that there is
+# Claude's adapter passes on what its program says of requests that failed, if it is asked to; it says itself nothing of
+# a key that is refused. The SDK takes the `_` off the method.
+RETRIES: dict[str, Any] = {"claudeCode": {"emitRawSDKMessages": [{"type": "system", "subtype": "api_retry"}]}}
+_RAW = "claude/sdkMessage"
+_REFUSED = frozenset({401, 403})
+_SHOWN = 200  # characters
 _FOR_GOOD = "it asks to be allowed for good, and a run allows one call at a time"
 
 
 class Client:
     """The client's side of a session, as the SDK calls it.
 
-    An agent is allowed one call at a time: an answer that holds for longer may be written into its settings.
+    An agent is allowed one call at a time: an answer that holds for longer may be written into its settings. `refused`
+    is done once its service has refused the key twice, with what it said: a key may have been renewed after the first.
     """
 
     def __init__(self, told: Told, judge: Judge) -> None:
         self._told, self._judge = told, judge
+        self.refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def session_update(self, update: Any, **_: Any) -> None:
         """Take an update of the session."""
@@ -46,6 +56,19 @@ class Client:
             return _answer(_REFUSE, options)
         self._told.allow(call)
         return _answer(_ALLOW, options)
+
+    async def ext_notification(self, method: str, params: Mapping[str, Any]) -> None:
+        """Take what is no part of the protocol: that a request to the model failed, and is made again."""
+        message = params.get("message")
+        if method != _RAW or not isinstance(message, Mapping) or message.get("subtype") != "api_retry":  # pyright: ignore[reportUnknownMemberType]
+            return
+        retry: Mapping[str, Any] = message  # pyright: ignore[reportUnknownVariableType]
+        status, attempt = retry.get("error_status"), retry.get("attempt")
+        how = f" (HTTP {status})" if isinstance(status, int) else ""
+        why = f"a request to the model failed: {line(str(retry.get('error') or 'unknown'))[:_SHOWN]}{how}"
+        self._told.printer.stand(why)
+        if status in _REFUSED and isinstance(attempt, int) and attempt > 1 and not self.refused.done():
+            self.refused.set_result(why)
 
 
 def _answer(kinds: Sequence[str], options: Sequence[PermissionOption]) -> RequestPermissionResponse:

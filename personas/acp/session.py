@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from ...mail.errors import TeamMailError
 from ...mail.render import line
 from .child import Child
-from .client import Client
+from .client import RETRIES, Client
 from .judge import MAIL
 from .orders import Orders
 
@@ -34,7 +34,7 @@ _SHOWN = 500  # characters of an error
 _MOST_DEPTH = 3  # of what stands beside an error
 _PASSED = ("PATH", "HOME", "LANG", "BASH_ENV", "GIT_CEILING_DIRECTORIES")  # to the server of mail tools
 # Codex begins without the tools of a server that is still starting, unless it is told to wait, in milliseconds.
-_WAIT: dict[str, Any] = {"mcpStartupAwaitTimeoutMs": 10_000}
+_MORE: dict[str, Any] = {"mcpStartupAwaitTimeoutMs": 10_000, **RETRIES}
 _MODEL = re.compile(r"[\w./:-]+")
 Answer = TypeVar("Answer")
 
@@ -48,7 +48,7 @@ class Session:
 
     def __init__(self, child: Child, client: Client, orders: Orders, workspace: Path) -> None:
         self._child, self._orders, self._workspace = child, orders, str(workspace)
-        self._agent = connect_to_agent(cast("Any", client), child)
+        self._agent, self._refused = connect_to_agent(cast("Any", client), child), client.refused
         self.id, self.model, self.notes = "", "", list[str]()
         self._ways: list[tuple[str, str]] = []  # of logging in: the name of each, and what it needs
 
@@ -83,7 +83,7 @@ class Session:
         wanted, old = self._orders.resume, None
         if wanted:
             old = await self._go_on(about, wanted)
-        begun = self._agent.new_session(self._workspace, mcp_servers=self._servers, **_WAIT)
+        begun = self._agent.new_session(self._workspace, mcp_servers=self._servers, **_MORE)
         state = old or await self._asked(begun, "begin")
         self.id = wanted if old else state.session_id
         await self._choose("mode", self._orders.mode, state)
@@ -95,9 +95,13 @@ class Session:
         has = about.agent_capabilities
         ways = has and has.session_capabilities
         if ways and ways.resume is not None:
-            asked = self._agent.resume_session(session_id=wanted, cwd=self._workspace, mcp_servers=self._servers)
+            asked = self._agent.resume_session(
+                session_id=wanted, cwd=self._workspace, mcp_servers=self._servers, **RETRIES
+            )
         elif has and has.load_session:
-            asked = self._agent.load_session(cwd=self._workspace, session_id=wanted, mcp_servers=self._servers)
+            asked = self._agent.load_session(
+                cwd=self._workspace, session_id=wanted, mcp_servers=self._servers, **RETRIES
+            )  # fmt: skip
         else:
             self.notes.append(f"{self._orders.name} can go on with no session; a new one begins")
             return None
@@ -155,15 +159,26 @@ class Session:
     # -- its turns
 
     async def prompt(self, text: str) -> PromptResponse:
-        """Prompt it, and wait for the end of the turn. Raises SessionFailed."""
+        """Prompt it, and wait for the end of the turn. Raises SessionFailed, also once its service refuses the key."""
+        turn = asyncio.ensure_future(self._agent.prompt(self.id, [text_block(text)]))
         try:
-            return await self._agent.prompt(self.id, [text_block(text)])
+            await asyncio.wait({turn, self._refused}, return_when=asyncio.FIRST_COMPLETED)
+            if turn.done():
+                return turn.result()
+            turn.cancel()
+            raise SessionFailed(
+                f"{self._orders.name} is not let in by its service; {self._refused.result()}{self._how}"
+            )
         except RequestError as error:
             raise self._failed(error) from None
         except ValidationError:
             raise SessionFailed("it ended its turn for a reason that this version of ACP does not know") from None
         except (ConnectionError, OSError):
             raise SessionFailed(f"in the middle of its turn {await self._child.last_words()}") from None
+
+    @property
+    def _how(self) -> str:
+        return f"; {self._orders.how}" if self._orders.how else ""
 
     async def cancel(self) -> None:
         """Ask it to end its turn."""

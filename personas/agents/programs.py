@@ -23,6 +23,7 @@ _MOST_PROGRAMS = 3000  # that are looked at in a folder of PATH
 _SHEBANG = 512  # bytes
 # What belongs to the `bin` beside it, in the folder of one installation.
 _BESIDE = ("lib", "lib64", "libexec", "include", "share", "etc", "ssl", "conf", "jmods", "release", "pyvenv.cfg")
+_PACKAGES = ("site-packages", "dist-packages")
 _USER = ".local"  # beside its `bin` are libraries, and in `share` what is no program
 
 
@@ -98,6 +99,14 @@ class Programs:
         """Add the Python that runs this, even if it lies in a closed place, of which nothing else is shown then."""
         self.add_program(sys.executable)
         self.add_anyway(sys.executable, f"{sys.prefix}/pyvenv.cfg", os.path.dirname(os.__file__))
+
+    def add_own(self, *programs: str) -> None:
+        """Add programs of this installation with the packages that they import, even in a closed place."""
+        if programs:
+            top = Path(__file__).parents[2]  # of our package, which may be a checkout with more in it
+            parts = (*top.glob("*.py"), *(found.parent for found in top.glob("*/__init__.py")))
+            packages = (folder for folder in sys.path if os.path.basename(folder) in _PACKAGES)
+            self.add_anyway(*programs, *packages, *map(str, parts))
 
     def add_anyway(self, *paths: str) -> None:
         """Add files and folders that are there, even in a closed place. Raises OSError for links in a circle."""

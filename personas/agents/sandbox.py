@@ -67,13 +67,15 @@ class Sandbox:
     """What one agent may reach beside its workspace.
 
     `home` are paths in the home folder that it may write, and `caches` those in the workspace that runs share. `hidden`
-    are places that nothing may show: the checkout, the team's folder, the workspaces of others.
+    are places that nothing may show: the checkout, the team's folder, the workspaces of others. `tools` are programs of
+    this installation that the agent starts besides `team-mail`.
     """
 
     home: tuple[str, ...] = ()
     network: bool = True
     caches: tuple[str, ...] = ()
     hidden: tuple[Path, ...] = ()
+    tools: tuple[str, ...] = ()
 
     def trouble(self, command: Sequence[str]) -> str | None:
         """Return why an agent with this command cannot start in it, and what to do."""
@@ -139,6 +141,7 @@ class Sandbox:
         for file in (*(env.get(name, "") for name in _FILES), *env.get("LD_LIBRARY_PATH", "").split(os.pathsep)):
             programs.add_file(file)
         programs.add_python()
+        programs.add_own(*self.tools)
         programs.add_anyway(str(LAUNCHER), *([_RESOLVER] if self.network else []))
         yield from (Mount("link", path, target) for path, target in programs.links.items())
         yield from (Mount("read", path, path) for path in programs.shown)

@@ -37,6 +37,9 @@ class JulesAgent(CommandAgent):
             return None
         return f"agent {self.name}: {VARIABLE} is not set; set it, or write it into the file that env_file names"
 
+    def _words(self, job: Job) -> tuple[str, ...]:
+        return (*super()._words(job), "--answers", job.answers) if job.answers else super()._words(job)
+
     def _concluded(self, job: Job, outcome: Outcome, masked: Collection[str]) -> Outcome:
         """Add to the outcome what the session came to, and the commit that its change is a change of."""
         outcome, told = super()._concluded(job, outcome, masked), _told(job.workspace)

@@ -68,7 +68,10 @@ class Reply(NamedTuple):
 
 @dataclass
 class Letters:
-    """The mail of one session. `whom` is asked; `secrets` are blotted in all that is sent."""
+    """The mail of one session. `whom` approves plans, and is asked the rest as well unless `asks` names somebody.
+
+    `secrets` are blotted in all that is sent.
+    """
 
     workspace: Path
     persona: str
@@ -76,6 +79,7 @@ class Letters:
     session: str
     url: str = ""
     secrets: tuple[str, ...] = ()
+    asks: str = ""
     _asked: list[str] = field(default_factory=list[str])
 
     def ask(self, activity: str, text: str) -> None:
@@ -113,7 +117,8 @@ class Letters:
         url = f" ({self.url})" if self.url else ""
         body = form.format(head=head, session=self.session, url=url, quoted=quoted)
         front = {
-            "to": self.whom, "subject": subject[:_SUBJECT], "type": type, "key": key,
+            "to": self.whom if form == _PLAN else self.asks or self.whom, "subject": subject[:_SUBJECT], "type": type,
+            "key": key,
         }  # fmt: skip
         rows = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
         data = str(masked(f"---\n{rows}\n---\n{body}", self.secrets)).encode()
@@ -139,7 +144,7 @@ class Letters:
         """Read a mail: an answer of whoever is asked as it was written, any other with its sender and subject."""
         claimed = str(raw.get("sender"))
         sender, body = claimed if raw.get("verified") else "", str(raw.get("body") or "")
-        if not raw.get("reply_to") or sender != self.whom:
+        if not raw.get("reply_to") or sender not in {self.whom, self.asks or self.whom}:
             body = f"Mail from {claimed}{'' if sender else ' (unverified)'}: {raw.get('subject')}\n\n{body}"
         return Reply(int(raw["seq"]), body, str(raw.get("type") or ""), sender)
 

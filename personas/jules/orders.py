@@ -16,9 +16,10 @@ CHANGED, UNCHANGED, UNTAKEN, BROKEN = "changed", "unchanged", "untaken", "broken
 class Orders:
     """How sessions are made and followed.
 
-    `whom` is asked what Jules asks. At most `creates` are created at once, in the team; each is looked at `every` so
-    many seconds, and given up after `patience` seconds at work. `remote` is the repository that Jules works on, by its
-    name in git or its address; with `push`, what a run finds is pushed there for its session to start from.
+    `whom` approves its plans. `asks` gets what Jules says and asks, "" for who answers the run's questions. At most
+    `creates` are created at once, in the team; each is looked at `every` so many seconds, and given up after `patience`
+    seconds at work. `remote` is the repository that Jules works on, by its name in git or its address; with `push`,
+    what a run finds is pushed there for its session to start from.
     """
 
     source: str
@@ -32,3 +33,4 @@ class Orders:
     url: str = URL
     remote: str = "origin"
     push: bool = False
+    asks: str = ""

@@ -171,7 +171,7 @@ class Player:
     @property
     def _whole_prompt(self) -> str:
         files = _THERE if self.orders.push else _BEHIND.format(branch=self.orders.branch)
-        return _PREAMBLE.format(whom=self.orders.whom, files=files) + self.prompt
+        return _PREAMBLE.format(whom=self.orders.asks or self.orders.whom, files=files) + self.prompt
 
     def _answered(self, record: Record, raw: Mapping[str, Any]) -> Record:
         session = read_session(raw)
@@ -190,7 +190,9 @@ class _Following:
         place, orders = player.place, player.orders
         self._player, self._record, self._client = player, record, player.client
         self._printer, self._orders = player.printer, orders
-        self._letters = Letters(place.workspace, place.persona, orders.whom, record.session, record.url, player.secrets)
+        self._letters = Letters(
+            place.workspace, place.persona, orders.whom, record.session, record.url, player.secrets, orders.asks
+        )  # fmt: skip
         self._seen: dict[str, Activity] = {}
         self._said: list[Activity] = []  # what Jules said last, of which the next look tells whether it asks
 
@@ -342,6 +344,7 @@ def _read_words(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--orders", required=True, help="the settings, as JSON")
     parser.add_argument("--sprint", default="0")
     parser.add_argument("--timeout", type=float, default=0.0, help="of this run, in seconds")
+    parser.add_argument("--answers", default="", help="who answers what the run asks")
     parser.add_argument("prompt", type=Path)
     return parser.parse_args(words)
 
@@ -350,7 +353,8 @@ def main() -> int:
     """Play the run that the command line and the environment describe; return its exit code."""
     given, printer = _read_words(sys.argv[1:]), Printer()
     orders, key = Orders(**json.loads(given.orders)), os.environ.pop(VARIABLE, "")  # git, which it starts, needs none
-    orders = replace(orders, patience=max(orders.patience, given.timeout))  # of a persona, which may have longer
+    patience = max(orders.patience, given.timeout)  # of a persona, which may have longer
+    orders = replace(orders, patience=patience, asks=orders.asks or given.answers)
     try:
         client = JulesClient(key, url=orders.url, tries=TRIES)
         prompt = given.prompt.read_text(errors="replace")

@@ -94,14 +94,19 @@ def exchange(  # noqa: PLR0917 - a request has these parts
             named = {name.lower(): value for name, value in response.getheaders()}
             body = read(response)
         except (OSError, http.client.HTTPException) as error:
-            late = f"no answer within {limit:g} s"
-            if isinstance(error, TimeoutError) and idle and connection.has_met and not was_cut():
-                late = f"silent for {idle:g} s"
-            why = late if was_cut() or isinstance(error, TimeoutError) else _reason(error)
+            why = _why_late(error, limit, idle if connection.has_met else 0.0, was_cut=was_cut()) or _reason(error)
             raise Refused(why, was_sent=connection.has_met) from error
         if was_cut():  # an answer of no stated length just seems to end
             raise Refused(f"no answer within {limit:g} s", was_sent=True)
         return Exchange(response.status, named, body)
+
+
+def _why_late(error: Exception, limit: float, idle: float, *, was_cut: bool) -> str:
+    """Return that an answer was late if it was, else ""; a server may be silent for `idle` seconds, 0 for ever."""
+    is_silent = isinstance(error, TimeoutError)
+    if not (was_cut or is_silent):
+        return ""
+    return f"silent for {idle:g} s" if idle and is_silent and not was_cut else f"no answer within {limit:g} s"
 
 
 def _connection_to(parts: SplitResult, until: float, resolver: Resolve, *, private: bool) -> _Connection:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from ...mail.errors import TeamMailError
 from ...mail.kinds import MailKind
@@ -138,6 +139,12 @@ def _still_open(context: Context, persona: str, whom: str, subject: str) -> str:
         if last and (message := context.mailbox.read(whom, last, peek=True)):
             return "" if message.answered or message.subject != subject else last
     return ""
+
+
+def asked_of(context: Context, persona: str) -> dict[str, Any]:
+    """Return the fields of a `Job` that tell what its persona's file asks for, and who answers what the run asks."""
+    known = context.roster.get(persona)  # None for one that has left
+    return (known.asked if known else {}) | {"answers": who_answers(persona, context.settings.team, context.roster)}
 
 
 def who_answers(persona: str, team: TeamSettings, roster: Roster) -> str:

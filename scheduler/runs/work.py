@@ -28,7 +28,7 @@ from ...personas.spending.usage import UNKNOWN, Usage, whole
 from ...personas.streams.stream import read_stream
 from ...personas.workspace import Captured, Workspace
 from ..answers.delivery import taken_into_account
-from ..answers.questions import Asker, Question, last_question, own_question, sent_by
+from ..answers.questions import Asker, Question, asked_of, last_question, own_question, sent_by
 from ..answers.resuming import FRESH, Resumption, resumption
 from ..claims.barring import of_others
 from ..context import Context
@@ -359,7 +359,7 @@ class Work:
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=self._is_command),
             launch.assignment, context.settings.team.human, leave=self.watch.leave, on_usage=self._take_usage,
-            session=context.session, **context.asked_of(launch.persona),
+            session=context.session, **asked_of(context, launch.persona),
         )  # fmt: skip
 
     def _take_usage(self, usage: Usage) -> None:

@@ -117,8 +117,6 @@ def without_use(agents: Mapping[str, Table], origins: Mapping[Key, Origin]) -> I
                     ("agents", name, key),
                     f"is nothing that {preset(agent.preset).title} was seen to take; leave it out",
                 )
-            elif key == "mcp" and agent.sandbox != "none":
-                yield ("agents", name, key), "needs a program that is not in a sandbox; leave one of the two out"
             elif key == "mcp" and find_spec("mcp") is None:
                 yield ("agents", name, key), "needs the extra `mcp`: pip install 'team-mail[mcp]'"
             elif key == "model" and given and agent.preset and not preset(agent.preset).model:

@@ -79,16 +79,8 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
     plan = replace(
         set_faulty_aside(context, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *context.roster.problems)
     )
-    sprint = state.sprint
-    if sprint is None:
-        branch = f"team/sprint-{state.number + 1}"
-        base = start_commit(context, state, plan.opening, ticker.base) if plan.opening else ""
-    else:
-        branch = sprint.branch
-        try:
-            base = standing(context.git, sprint)[0]
-        except BranchLost as lost:
-            base, plan = lost.start, replace(plan, notes=(*plan.notes, f"{lost}: what had landed is woven again"))
+    branch, base, lost = _where(ticker, state, plan)
+    plan = replace(plan, notes=(*plan.notes, *lost))
     try:
         woven, promise = preview(context, state, plan.weave, base) if plan.weave and base else None, ()
     except PromiseBroken as broken:
@@ -108,6 +100,21 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
         estimate(plan.launches, past.runs), tuple(_budgets(context, state, plan)),
         tuple(_gates(context, state, plan, base)), tuple(rounds.outlook()) if rounds and plan.sprint else (),
     )  # fmt: skip
+
+
+def _where(ticker: Ticker, state: State, plan: TickPlan) -> tuple[str, str, tuple[str, ...]]:
+    """Return the sprint's branch, the commit that it goes on from, and what is to be said of a branch that is gone.
+
+    The commit is "" if no sprint is open and none begins.
+    """
+    sprint, context = state.sprint, ticker.context
+    if sprint is None:
+        base = start_commit(context, state, plan.opening, ticker.base) if plan.opening else ""
+        return f"team/sprint-{state.number + 1}", base, ()
+    try:
+        return sprint.branch, standing(context.git, sprint)[0], ()
+    except BranchLost as lost:
+        return sprint.branch, lost.start, (f"{lost}: what had landed is woven again",)
 
 
 def _gates(context: Context, state: State, plan: TickPlan, base: str) -> Iterator[str]:

@@ -55,13 +55,10 @@ def ask(
             raise UsageError("ask for what? say it in plain words")
         act: Any = partial(_shown, quiet=quiet, interrupts=session.ending)
         plan = act(partial(asks.plan_of, asking))
-        if dry_run and as_json:
-            render.document(plan.document())
-            return
         if not as_json:
             say(show.asked(plan, dispatches.preview(plan.tasks, how)))
         if dry_run:
-            note("team", "nothing was started")
+            render.document(plan.document()) if as_json else note("team", "nothing was started")
             return
         if not yes:
             ask_to_go_on("team")

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ...scheduler.context import Context
     from ...scheduler.progress import Progress
     from ...scheduler.sprint.preview import Preview
-    from ..api.sprints import SprintResult
+    from ..api.sprints import SprintResult, TickResult
+    from ..diagnostics.diagnostics import Diagnostics
 
 app = typer.Typer(
     name="scheduler",
@@ -118,28 +119,34 @@ def tick(
     if not as_json and (why := idle.again(home, seen, SystemClock())):
         output.say(f"idle: {why}")
         return
-    from ...mail import render
     from .. import session
     from ..api import sprints
     from ..show.live import Show
-    from ..show.sprint import summary as sprint_lines
 
     context = session.context(settings)
     with diagnosed("scheduler", context.settings, log_format, log_level) as diagnostics:
         with Show(quiet=quiet or diagnostics.on_stderr) as show:
             listener = diagnostics.listener(show.on_progress)
             done = sprints.tick(context, mode.value, seen=seen, listener=listener, interrupts=session.ending)
-        if as_json:
-            render.document(done.document())
-        elif done.idle:
-            output.say(f"idle: {done.idle}")
-        elif done.ended:
-            say(sprint_lines(done.ended))
-        if done.left:
-            cut = "interrupted; " if done.interrupted else ""
-            tell(diagnostics, "scheduler", f"{cut}still running: {', '.join(done.left)}; the next tick takes over")
+        _ticked(done, diagnostics, as_json=as_json)
     if done.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _ticked(done: TickResult, diagnostics: Diagnostics, *, as_json: bool) -> None:
+    """Show what a tick came to."""
+    from ...mail import render
+    from ..show.sprint import summary as sprint_lines
+
+    if as_json:
+        render.document(done.document())
+    elif done.idle:
+        output.say(f"idle: {done.idle}")
+    elif done.ended:
+        say(sprint_lines(done.ended))
+    if done.left:
+        cut = "interrupted; " if done.interrupted else ""
+        tell(diagnostics, "scheduler", f"{cut}still running: {', '.join(done.left)}; the next tick takes over")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,11 +16,14 @@ with_tools = pytest.mark.parametrize("cli", ["claude", "codex"])
 
 
 @with_tools
-def test_a_sprint_carries_mail_by_tools_alone(project, model):
+@pytest.mark.parametrize("sandbox", ["none", "bwrap"])
+def test_a_sprint_carries_mail_by_tools_alone(project, model, sandbox):
     """Ann sends by a tool; the run that her mail starts lists it, reads it, and answers, by tools as well."""
+    if sandbox == "bwrap" and not shutil.which("bwrap"):
+        pytest.skip("there is no bwrap here")
     bob = project.folder / ".team" / "personas" / "bob.md"
     bob.write_text("---\nid: bob\nscheduled: mail\n---\nAnswer mail.\n")
-    project.team("ann", mcp=True)
+    project.team("ann", mcp=True, **({} if sandbox == "none" else {"sandbox": sandbox}))
     first = ("send", {"to": ["bob"], "subject": "Fruit", "body": "The word is plum.", "type": "question"})
     model.scripts = {
         "ann": {"From: bob": (), "": (first,)},

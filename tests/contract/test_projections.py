@@ -51,7 +51,7 @@ def names():
 def arguments(name):
     *package, stem = name.split(".")
     text = ROOT.joinpath(*(package or ["mail", "query"]), "sql", "duckdb", f"{stem}.sql").read_text()
-    wanted = {*re.findall(r"\$([a-z_]+)", text), *(["persona"] if of_mailbox(text) else [])}
+    wanted = {*re.findall(r"\$([a-z_]+)", text), *(["persona"] if of_mailbox(text) or '"letters"' in text else [])}
     return {key: ARGUMENTS[key] for key in wanted}
 
 

@@ -25,8 +25,8 @@ from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.memory import MemoryLog
 from team_mail.mail.mailbox import Mailbox
+from team_mail.mail.query.copies import write_parquet
 from team_mail.mail.query.memory import MemoryProjections
-from team_mail.mail.query.query import write_parquet
 from team_mail.mail.query.rows import FileProjections
 from team_mail.mail.render import listing, whole
 

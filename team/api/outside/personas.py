@@ -225,15 +225,17 @@ def export_personas(
     files: list[File] = []
     for group in groups:
         target = _place(home, form, group[0][0].id, to)
-        text = written([each.sheet for _, each in group])
-        why, status = _overwriting(target, text, force=force)
-        if status == WRITTEN and not dry:
-            _write(target, text)
-        files += [
-            File(persona.source or target, status, persona.id, form, target, why, lost=each.lost)
-            for persona, each in group
-        ]
+        why, status = _put(target, written([each.sheet for _, each in group]), dry=dry, force=force)
+        files += [File(who.source or target, status, who.id, form, target, why, lost=each.lost) for who, each in group]
     return Transfer(tuple(files), dry, out=True)
+
+
+def _put(target: Path, text: str, *, dry: bool, force: bool) -> tuple[str, str]:
+    """Write a file, unless nothing is to be written or another one is there; return why not, and what became of it."""
+    why, status = _overwriting(target, text, force=force)
+    if status == WRITTEN and not dry:
+        _write(target, text)
+    return why, status
 
 
 def _place(home: Path, form: Format, name: str, to: Path | None) -> Path:

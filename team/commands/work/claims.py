@@ -6,7 +6,7 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from ....mail.errors import TeamMailError, UsageError
 from ....mail.kinds import ExitCode
 from ..common import options as option
 from ..common.printing import note, say
+
+if TYPE_CHECKING:
+    from ...api.claims import Taken
 
 TaskName = Annotated[str, typer.Argument(help="The task's name.", metavar="TASK")]
 TaskIfAny = Annotated[str | None, typer.Argument(help="The task's name; none for paths and names.", metavar="[TASK]")]
@@ -148,10 +151,8 @@ def claim(
     """
     with refusals(as_json):
         become_launcher()
-        from ....mail import render
         from ... import session
         from ...api import claims as api
-        from ...show import claims as show
 
         if sum((name is not None, following, bool(paths or names))) != 1:
             raise UsageError("claim what? Name one task, or --next, or --path and --name")
@@ -160,19 +161,26 @@ def claim(
         claims = session.claims(session_name)
         owner = session.owner(claims, persona)
         if following:
-            found = api.claim_next(claims, owner, lease, pid=pid)
-            taken = found.taken
+            taken = api.claim_next(claims, owner, lease, pid=pid).taken
         elif name is not None:
             taken = api.claim_task(claims, name, owner, lease, pid=pid, expect=expect)
         else:
             taken = api.claim_paths(claims, paths, names, owner, lease, pid=pid)
-        if as_json:
-            render.document(taken.document() if taken else {})
-        elif taken:
-            say(show.taken(taken))
-        if taken is None:
-            note("team", f"there is nothing to claim for {owner}")
-            raise typer.Exit(ExitCode.UNREAD)
+        _claimed(taken, owner, as_json=as_json)
+
+
+def _claimed(taken: Taken | None, owner: str, *, as_json: bool) -> None:
+    """Show what was taken; exit with 3 if there was nothing to take."""
+    from ....mail import render
+    from ...show import claims as show
+
+    if as_json:
+        render.document(taken.document() if taken else {})
+    elif taken:
+        say(show.taken(taken))
+    if taken is None:
+        note("team", f"there is nothing to claim for {owner}")
+        raise typer.Exit(ExitCode.UNREAD)
 
 
 @app.command()

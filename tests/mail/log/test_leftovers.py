@@ -16,7 +16,7 @@ from team_mail.mail.errors import LogError, TeamMailError
 from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.log.log import EventLog
-from team_mail.mail.query.query import write_parquet
+from team_mail.mail.query.copies import write_parquet
 
 from .test_faults import (
     WIDE,

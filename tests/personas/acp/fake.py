@@ -77,6 +77,9 @@ def step(each):
         )
     elif "update" in each:
         update(**each["update"])
+    elif "retry" in each:
+        message = {"type": "system", "subtype": "api_retry", "error": "authentication_failed", **each["retry"]}
+        send(method="_claude/sdkMessage", params={"sessionId": "s1", "message": message})
     elif "raw" in each:
         sys.stdout.write(each["raw"] + "\n")
         sys.stdout.flush()

@@ -104,7 +104,7 @@ def words(agent, job):
 
 
 def test_the_sandbox_is_around_the_agent_and_not_around_its_client(job):
-    """So the agent cannot reach who answers it; it has no mail tools there, as their program is not to be seen."""
+    """So the agent cannot reach who answers it."""
     agent = acp_agent(
         CommandAgent("codex", ("codex-acp",), sandbox=Sandbox()), preset="codex", mail=("/bin/team", "mcp")
     )

@@ -229,6 +229,26 @@ def test_an_agent_that_only_says_that_its_model_failed_has_failed(scene, steps):
     assert played.transcript.failed.endswith("exceeded retry limit, last status: 429")
 
 
+def test_an_agent_whose_key_is_refused_again_and_again_is_not_waited_for(scene):
+    """It tells that beside the protocol alone, and would go on; after a first refusal its key may have been renewed."""
+    orders = replace(FREE, how="set FAKE_KEY")
+    played = scene.play(
+        [{"retry": {"error_status": 401, "attempt": 1}}, {"retry": {"error_status": 401, "attempt": 2}}, {"hang": 1}],
+        orders=orders,
+    )
+    assert played.code == 1
+    why = "a request to the model failed: authentication_failed (HTTP 401)"
+    assert played.transcript.failed == f"fake is not let in by its service; {why}; set FAKE_KEY"
+    assert "claudeCode" in played.asked("session/new")[0]["_meta"]
+
+
+@pytest.mark.parametrize("retry", [{"error_status": 401, "attempt": 1}, {"error_status": 529, "attempt": 7}, {}])
+def test_a_request_that_is_made_again_ends_no_turn(scene, retry):
+    played = scene.play([{"retry": retry}, {"say": "Done."}, {"stop": "end_turn"}])
+    assert (played.code, played.transcript.text) == (0, "Done.")
+    assert "a request to the model failed: authentication_failed" in played.output
+
+
 def test_what_is_no_message_is_passed_on_and_stops_nothing(scene):
     """Lines that are no JSON, JSON that is no message, updates of another kind, and what looks like our own events."""
     played = scene.play(

@@ -599,6 +599,21 @@ def test_team_mail_runs_from_an_environment_in_the_checkout(job, tmp_path, boxed
     assert f"{prefix}:\nbin\npyvenv.cfg\n" in said
 
 
+@SANDBOXED
+def test_a_tool_of_ours_runs_from_an_environment_in_the_checkout(job, tmp_path, boxed, output):
+    """Its packages are there to read, those of others beside them as well, and nothing else of the checkout."""
+    checkout, prefix = LAUNCHER.parents[2], Path(sys.prefix)
+    tool, this = Path(sys.executable).with_name("team"), nested(job, tmp_path)
+    script = f"{tool} mcp --help > x; cat x; ls -A {checkout}; cat {checkout}/README.md; touch {checkout}/mail/x"
+    outcome = boxed(script, Sandbox(hidden=(checkout, prefix), tools=(str(tool),))).play(this)
+    assert outcome.exit == 1
+    said = output(this)
+    assert "Usage: team mcp" in said
+    assert "README.md: No such file" in said
+    assert "Read-only file system" in said
+    assert not {"tests", ".git"} & {*said.split()}
+
+
 def test_what_every_program_reads_is_there():
     """The list is of folders, as they are on this machine or on another."""
     assert all(top.startswith("/") for top in SYSTEM)

@@ -13,10 +13,11 @@ import pytest
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.letter import Letter
 from team_mail.mail.open import open_mailbox
+from team_mail.personas.jules.agent import jules_agent
 from team_mail.personas.jules.client import JulesClient
 from team_mail.personas.jules.fake import FakeJules, Play
 from team_mail.personas.jules.orders import Orders
-from team_mail.personas.jules.play import Place, Player, goes_on
+from team_mail.personas.jules.play import Place, Player, _read_words, goes_on
 from team_mail.personas.jules.record import SENT, Record, Records
 from team_mail.personas.jules.session import read_session
 from team_mail.personas.running.folder import MERGED, RunFolder
@@ -144,7 +145,7 @@ def test_a_change_is_made_where_jules_made_it(scene):
     with FakeJules(
         Play(scene.patch, scene.begun, says="Done.", asks="Which b?\x1b", notes="Now then."), key=KEY
     ) as jules:
-        player = scene.player(jules, plan="human", pull_request=True)
+        player = scene.player(jules, plan="human", pull_request=True, asks="lead")
         clock = player.clock
         clock.sleep = lambda seconds: (type(clock).sleep(clock, seconds), answer(jules))
         assert player.play() == 0
@@ -163,9 +164,22 @@ def test_a_change_is_made_where_jules_made_it(scene):
     assert [call.tool for call in said.calls] == ["bash"]
     plan, note, question = sorted(mails(player).values(), key=lambda text: ("Jules asks" in text, "says" in text))
     assert "| 1. Look\n| 2. Change it: and test\n\nApprove it: reply" in plan
-    assert 'to: "you"\nsubject: "Jules asks: Which b?\\\\x1b"\ntype: "question"\n' in question
-    assert 'subject: "Jules says: Now then."\ntype: "fyi"\n' in note
+    assert 'to: "you"\n' in plan
+    assert "`lead` gets it" in body["prompt"]
+    assert 'to: "lead"\nsubject: "Jules asks: Which b?\\\\x1b"\ntype: "question"\n' in question
+    assert 'to: "lead"\nsubject: "Jules says: Now then."\ntype: "fyi"\n' in note
     assert scene.record.over
+
+
+def test_who_answers_a_run_is_told_to_its_session(tmp_path, job):
+    """Unless the settings name somebody: as the oracle or the human of the team, whoever is asked by any run."""
+    this = replace(job(), answers="lead")
+    agent = jules_agent("jules", Orders("sources/github/acme/shop", "main", "you"))
+    words = agent._argv(this, tmp_path / "prompt.md", {})
+    assert words[words.index("--answers") + 1] == "lead"
+    given = _read_words(words[words.index("--orders") :])
+    assert (given.answers, given.prompt) == ("lead", tmp_path / "prompt.md")
+    assert "--answers" not in agent._argv(job(), tmp_path / "prompt.md", {})
 
 
 def new_file(name, mode="100644"):

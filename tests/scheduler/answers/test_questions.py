@@ -94,12 +94,17 @@ def test_the_oracle_is_asked_instead_and_its_answer_wakes_within_the_sprint(team
     only(team, "ann", "bob")
     (team.home / "personas" / "bob.md").write_text("---\nid: bob\nscheduled: mail\n---\nAnswer.\n")
 
+    def ask(job):
+        assert job.answers == "bob"
+        return until_answered(job)
+
     def answer(job):
+        assert job.answers == "you"
         mailbox = team.context().mailbox
         (asked,) = [each for each in mailbox.inbox("bob") if each.type == "question"]
         mailbox.reply(Letter("bob", [], body="It should rhyme.", run=job.run), asked.id)
 
-    ended = team.sprint({"ann": until_answered, "bob": answer}, '[team]\noracle = "bob"\n[sprint]\nmax_attempts = 1\n')
+    ended = team.sprint({"ann": ask, "bob": answer}, '[team]\noracle = "bob"\n[sprint]\nmax_attempts = 1\n')
 
     assert (ended.outcome, ended.runs) == ("converged", 3)
     assert [mail.recipients for mail in questions(team)] == [("bob",)]

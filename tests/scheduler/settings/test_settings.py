@@ -397,7 +397,6 @@ def test_cron_replaces_every(read):
         ('[agents.claude]\ncommand = ["a"]\nargs = ["m"]', "team.toml:3: agents.claude.args is for the command of a"),
         ("[agents.gemini]\nmcp = true", "agents.gemini.mcp is nothing that Gemini CLI was seen to take; leave it out"),
         ('[agents.x]\ncommand = ["a"]\nmcp = true', "team.toml:3: agents.x.mcp is for the command of a preset"),
-        ('[agents.claude]\nmcp = true\nsandbox = "bwrap"', "claude.mcp needs a program that is not in a sandbox"),
         ('[agents.amp]\nmodel = "m"', "team.toml:2: agents.amp.model is nothing that Amp can be told; leave it out"),
         ('[agents.x]\ncommand = ["a"]\nenv = ["A if"]', "team.toml:3: agents.x.env[0] must be the name of a variable"),
         ('[agents.x]\nkind = "replay"', 'agents.x says no folder, which kind "replay" needs: write folder ='),
