@@ -26,6 +26,7 @@ from .capture.capture import Capture, Captured
 from .capture.changes import Change
 from .capture.confined import Confined, check_filters
 from .capture.glance import Glance
+from .capture.laid import lay_tree
 from .capture.trust import SPARSE, Base, Trust, lay_directory, read_base, read_trust
 from .errors import WorkspaceLost
 from .git import Git, alternates, find_repository
@@ -35,6 +36,9 @@ from .setup.sparse import patterns
 from .setup.trees import remove_tree, remove_trees
 
 _BRANCH = "refs/heads/work"
+_FOLDERS = tuple(  # of a clone, each after those above it
+    f".git{folder}" for folder in ("", "/objects", "/objects/info", "/refs", "/refs/heads", "/info", "/hooks")
+)
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
@@ -198,33 +202,35 @@ class Workspace:
     _filled: str = ""  # the commit that its index was made of
 
     def make(self, persona: str, shared: SharedFiles) -> None:
-        """Write the files of a clone directly and check out the base: two git processes instead of four.
+        """Write the files of a clone directly and check out the base: one git process instead of four.
 
         A large one takes its files from those that are `shared`, where the file system can.
         """
         self._trusted.mkdir(parents=True)  # before the clone, so that `discard` finds it after a crash
         trust = read_trust(self._source, self._about.attributes)
-        directory = self.path / ".git"
-        for folder in ("objects/info", "refs/heads", "info", "hooks"):
-            (directory / folder).mkdir(parents=True)
-        (directory / "HEAD").write_text(f"ref: {_BRANCH}\n")
-        (directory / _BRANCH).write_text(f"{self.base}\n")
-        (directory / "objects/info/alternates").write_bytes(alternates([self._mirror.directory / "objects"]))
-        (directory / "config").write_text(self._config(persona, trust))
-        (directory / "info/exclude").write_bytes(trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n")
-        if trust.overrides:
-            (directory / "info/attributes").write_bytes(trust.overrides)
-        if self._sparse:
-            (directory / "info/sparse-checkout").write_bytes(patterns(self._sparse))
-        shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
-        if (self._mirror.directory / "shallow").exists():
-            shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
-        git = self._lay("checkout", trust, []).using(work_tree=self.path, index=self._trusted / "index")
+        lay_tree(self.path, _FOLDERS, self._files(persona, trust))
+        git = self._lay("git", trust, []).using(work_tree=self.path, index=self._trusted / "index")
         if trust.filtering or not self._copied(git, trust, shared):
             self._fill(git)
         shutil.copy2(self._trusted / "index", self.path / ".git/index")
         if submodules := b"".join(path + b"\0" for path in self._about.submodules):
             git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
+
+    def _files(self, persona: str, trust: Trust) -> dict[str, bytes]:
+        """Return the files of the clone's git directory, by their paths from the top of the clone."""
+        mirror = self._mirror.directory
+        files = {
+            "HEAD": f"ref: {_BRANCH}\n".encode(),
+            "config": self._config(persona, trust).encode(errors="surrogateescape"),
+            "objects/info/alternates": alternates([mirror / "objects"]),
+            "info/exclude": trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n",
+            "packed-refs": f"{self.base} {_BRANCH}\n".encode() + read_file(mirror / "names"),
+        }
+        files |= {"info/attributes": trust.overrides} if trust.overrides else {}
+        files |= {"info/sparse-checkout": patterns(self._sparse)} if self._sparse else {}
+        if (mirror / "shallow").exists():
+            files["shallow"] = read_file(mirror / "shallow")
+        return {f".git/{name}": data for name, data in files.items()}
 
     def _fill(self, git: Git) -> None:
         words = ("read-tree", "-m", "-u", self.base)
@@ -343,10 +349,13 @@ class Workspace:
         return Git(self._source).line("for-each-ref", "--format=%(objectname)").split()
 
     def _lay(self, name: str, trust: Trust, stores: Sequence[Path], sparse: bytes | None = None) -> Git:
-        """Write a fresh git directory that borrows the user's objects, and more."""
+        """Write a fresh git directory that borrows the user's objects, and more.
+
+        That by which the clone was filled is also that by which it is captured, if not a byte of it has changed.
+        """
         sparse = patterns(self._sparse) if sparse is None else sparse
         shallow = self._source / "shallow"
-        place = self._trusted / ("capture" if name != "checkout" else "") / name
+        place = self._trusted / ("capture" if name != "git" else "") / name
         return lay_directory(
             place, trust, core=self._core, stores=[self._source / "objects", *stores],
             shallow=read_file(shallow, follow=True) if shallow.exists() else None, sparse=sparse,

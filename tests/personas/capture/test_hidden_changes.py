@@ -113,3 +113,56 @@ def test_no_change_can_be_hidden(project, mirror, hiding, edits, loses_index):
 
     assert {*captured.files} == changed
     assert bool(captured.patch) == bool(changed)
+
+
+def hide_all(directory: Path) -> None:
+    (directory / "info/exclude").write_text("*\n")
+
+
+def start_program(directory: Path) -> None:
+    program = directory.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {directory.parent}/started\n")
+    program.chmod(0o755)
+    with (directory / "config").open("a") as config:
+        config.write(f"[core]\n\tfsmonitor = {program}\n")
+
+
+def put_link(directory: Path) -> None:
+    (directory / "config").rename(directory.parent / "config")
+    (directory / "config").symlink_to(directory.parent / "config")
+
+
+def take_objects_away(directory: Path) -> None:
+    (directory / "objects").rename(directory.parent / "objects")
+    (directory / "objects").symlink_to(directory.parent / "objects")
+
+
+def leave_object(directory: Path) -> None:
+    (directory / "objects/00").mkdir()
+
+
+def shorten(directory: Path) -> None:
+    (directory / "info/attributes").write_bytes((directory / "info/attributes").read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("harm", [hide_all, start_program, put_link, take_objects_away, leave_object, shorten])
+def test_a_git_directory_that_is_not_as_it_was_written_is_not_taken(mirror, project, harm):
+    """The one by which the clone was filled captures it, unless a byte of it is another one by then."""
+    workspace = mirror.workspace("run-2", git(project, "rev-parse", "HEAD"))
+    directory = mirror._git.directory / "runs/run-2/git"
+    (workspace.path / "new").write_text("new\n")
+    harm(directory)
+
+    captured = workspace.capture()
+
+    assert captured.files == ("new",)
+    assert [path.name for path in directory.parent.glob("git*")] in (["git", "git-anew"], ["git-anew", "git"])
+    assert not (directory.parent / "started").exists()
+
+
+def test_the_git_directory_by_which_a_clone_was_filled_captures_it(mirror, project):
+    workspace = mirror.workspace("run-3", git(project, "rev-parse", "HEAD"))
+    (workspace.path / "new").write_text("new\n")
+
+    assert workspace.capture().files == ("new",)
+    assert [path.name for path in (mirror._git.directory / "runs/run-3").glob("git*")] == ["git"]
