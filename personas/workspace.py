@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -27,19 +26,18 @@ from .capture.changes import Change
 from .capture.confined import Confined, check_filters
 from .capture.glance import Glance
 from .capture.laid import lay_tree
-from .capture.trust import SPARSE, Base, Trust, lay_directory, read_base, read_trust
+from .capture.trust import Base, Trust, clone_config, lay_directory, read_base, read_trust
 from .errors import WorkspaceLost
 from .git import Git, alternates, find_repository
 from .setup.promised import fetch_promised, is_partial
 from .setup.sharing import SharedFiles, copy_shared
 from .setup.sparse import patterns
-from .setup.trees import remove_tree, remove_trees
+from .setup.trees import Remover, remove_tree, remove_trees
 
 _BRANCH = "refs/heads/work"
 _FOLDERS = tuple(  # of a clone, each after those above it
     f".git{folder}" for folder in ("", "/objects", "/objects/info", "/refs", "/refs/heads", "/info", "/hooks")
 )
-_NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
 _REFS = "--format=%(objectname) %(refname)"
@@ -74,7 +72,7 @@ class Mirror:
         self._lock = threading.Lock()
         self._bases: dict[str, Base] = {}
         self._fetched = set[tuple[str, tuple[str, ...]]]()
-        self._shared = SharedFiles()
+        self._shared, self._remover = SharedFiles(), Remover()
         self._core = ""
 
     @cached_property
@@ -143,6 +141,19 @@ class Mirror:
     def remove(self, run: str) -> None:
         """Remove the clone of a run. Raises WorkspaceStuck."""
         Workspace(self.folder / run, "", self._git, self._git.directory / "runs" / run).remove()
+
+    def remove_soon(self, run: str) -> None:
+        """Have the clone of a run removed that nobody uses any more, see `settle`."""
+        self._remover.add([self.folder / run, self._git.directory / "runs" / run])
+
+    def settle(self) -> None:
+        """Return once the clones that are to be removed soon are gone."""
+        self._remover.settle()
+
+    def remove_all(self) -> None:
+        """Remove the folder with all workspaces. Raises WorkspaceStuck."""
+        self._remover.settle(remove=False)
+        remove_tree(self.folder)
 
     @property
     def clones(self) -> frozenset[str]:
@@ -221,7 +232,7 @@ class Workspace:
         mirror = self._mirror.directory
         files = {
             "HEAD": f"ref: {_BRANCH}\n".encode(),
-            "config": self._config(persona, trust).encode(errors="surrogateescape"),
+            "config": clone_config(self._core, persona, trust, sparse=bool(self._sparse)),
             "objects/info/alternates": alternates([mirror / "objects"]),
             "info/exclude": trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n",
             "packed-refs": f"{self.base} {_BRANCH}\n".encode() + read_file(mirror / "names"),
@@ -367,19 +378,6 @@ class Workspace:
         for place in (self.path, self._trusted):
             if os.path.lexists(place):
                 remove_tree(place)
-
-    def _config(self, persona: str, trust: Trust) -> str:
-        """Return the clone's config: the file system's, and the user's filters and line endings."""
-        name = re.sub(r"[^\w.+-]", "-", persona)
-        endings = "".join(f"\t{key[len('core.') :]} = {value}\n" for key, _, value in map(_parted, trust.options))
-        own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
-        filters = trust.configuration() if trust.filtering else ""
-        core = re.sub(r"bare = true", "bare = false", self._core) + (SPARSE if self._sparse else "")
-        return core + (f"[core]\n{endings}" if endings else "") + own + _NO_MAINTENANCE + filters
-
-
-def _parted(option: str) -> tuple[str, str, str]:
-    return option.partition("=")
 
 
 def _git_directory(repository: Path) -> Path:

@@ -220,6 +220,16 @@ def write_file(disk: Disk, path: Path, data: bytes, *, alone: bool = True) -> No
     disk.sync_folder(path.parent)
 
 
+def write_new(path: str, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that is not there yet, and need not be durable; pathlib takes twice as long. Raises OSError."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    finally:
+        os.close(file)
+
+
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Generator[Path]:
     """Yield the path of a temporary file beside `path`, which then replaces it atomically; after an error nothing does.
@@ -235,8 +245,9 @@ def replacing(path: Path, *, durable: bool = True) -> Generator[Path]:
             with temporary.open("rb") as file:
                 flush(file.fileno())
         temporary.replace(path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def reason_of(error: OSError) -> str:

@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ...mail.log.disk import write_new
+
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -21,16 +23,6 @@ def lay_tree(place: Path, folders: Iterable[str], files: Mapping[str, bytes]) ->
         os.mkdir(f"{top}/{folder}")  # noqa: PTH102
     for name, data in files.items():
         write_new(f"{top}/{name}", data)
-
-
-def write_new(path: str, data: bytes, mode: int = 0o666) -> None:
-    """Write a file that is not there yet. Raises OSError."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        while data:
-            data = data[os.write(file, data) :]
-    finally:
-        os.close(file)
 
 
 def is_laid(place: Path, folders: Iterable[str], files: Mapping[str, bytes]) -> bool:

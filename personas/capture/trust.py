@@ -24,6 +24,7 @@ from .changes import GITLINK
 from .laid import is_laid, lay_tree
 from .user_settings import users_settings
 
+_NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 _FOLDERS = ("objects", "objects/info", "refs", "info")  # of a git directory
 SPARSE = "[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n"
 _ATTRIBUTES = b".gitattributes"
@@ -153,6 +154,18 @@ def lay_directory(
         place = place.with_name(f"{place.name}-anew")
     quiet = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
     return Git(place, quiet, trust.options, guarded=True, filtering=trust.filtering)
+
+
+def clone_config(core: str, persona: str, trust: Trust, *, sparse: bool) -> bytes:
+    """Return the config of a clone: the file system's (`core`), and the user's filters and line endings."""
+    name = re.sub(r"[^\w.+-]", "-", persona)
+    options = (option.partition("=") for option in trust.options)
+    endings = "".join(f"\t{key[len('core.') :]} = {value}\n" for key, _, value in options)
+    own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
+    filters = trust.configuration() if trust.filtering else ""
+    core = re.sub(r"bare = true", "bare = false", core) + (SPARSE if sparse else "")
+    text = core + (f"[core]\n{endings}" if endings else "") + own + _NO_MAINTENANCE + filters
+    return text.encode(errors="surrogateescape")
 
 
 def read_base(git: Git, commit: str) -> Base:

@@ -13,13 +13,14 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...mail.clock import SystemClock
 from ...mail.log.disk import Disk, read_file, replacing
 from ...mail.process import alive, myself
 from ..errors import NotPrepared, RunLeft
@@ -30,6 +31,7 @@ _VERSION = 1
 _LAST_PORT = 65_535
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _EVERY = "::"  # all addresses of this machine, by both protocols
+_SOON = 0.1  # seconds: a folder that was changed so lately may change again without a new time
 _TAKEN = {errno.EADDRINUSE, errno.EACCES}
 
 
@@ -57,8 +59,15 @@ def variables_of(slot: int, port: int) -> dict[str, str]:
 
 
 class _Claim(NamedTuple):
+    """Who has taken a range of ports, and where the keepers of the run have their files; not of our own process."""
+
     file: str
     ports: range
+    process: Mapping[str, Any] = {}
+    keepers: str = ""
+
+
+_known: dict[str, tuple[int, Sequence[_Claim]]] = {}  # the claims of other teams, with the times of their folders
 
 
 @dataclass(frozen=True)
@@ -91,10 +100,11 @@ class Slots:
             _held.pop(self._file(slot.number), None)
 
     def _take(self, keepers: Path) -> Slot:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
         with os.fdopen(Disk().open(self.folder / "lock", os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            own = _claims([str(self.folder)])
+            own = _claims(str(self.folder))
             taken = {claim.file for claim in own}
             number = next(number for number in count() if self._file(number) not in taken)
             return Slot(number, self._reserve(number, keepers, own))
@@ -126,8 +136,9 @@ class Slots:
     def _foreign(self) -> Sequence[_Claim]:
         """Find the claims of the teams beside this one."""
         team, own = self.folder.parent, self.folder.name
-        others = (name for name in os.listdir(team.parent) if name != team.name)  # noqa: PTH208 - as in `_files_in`
-        return _claims(f"{team.parent}/{name}/{own}" for name in others)
+        teams, name = str(team.parent), team.name
+        others = (f"{teams}/{other}/{own}" for other in os.listdir(teams) if other != name)  # noqa: PTH208 - as below
+        return [claim for folder in others for claim in _known_claims(folder)]
 
     def _write(self, file: str, keepers: Path, ports: range) -> None:
         claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
@@ -146,22 +157,47 @@ def _files_in(folder: str) -> Iterator[str]:
         yield from (f"{folder}/{name}" for name in names if name[:1].isdigit() and name.endswith(".json"))
 
 
-def _claims(folders: Iterable[str]) -> Sequence[_Claim]:
-    """Return the claims in some folders whose run may still have a process."""
-    claims: list[_Claim] = []
-    living: dict[str, bool] = {}
-    for file in chain.from_iterable(map(_files_in, folders)):
-        if file in _held:
-            claims.append(_Claim(file, _held[file]))
-            continue
+def _claims(folder: str) -> Sequence[_Claim]:
+    """Return the claims of a team whose run may still have a process; those of this process are not read."""
+    files = [*_files_in(folder)]
+    own = [_Claim(file, _held[file]) for file in files if file in _held]
+    return [*own, *_living(_read(file for file in files if file not in _held))]
+
+
+def _known_claims(folder: str) -> Sequence[_Claim]:
+    """Return the claims of another team as `_claims` does, read again only once a file there has come or gone.
+
+    What has no process any more never has one again.
+    """
+    began = SystemClock().now().timestamp()
+    try:
+        changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - as in `_files_in`
+    except OSError:
+        return ()
+    known = _known.get(folder)
+    claims = [*_living(known[1] if known and known[0] == changed else _read(_files_in(folder)))]
+    if changed < 1e9 * (began - _SOON):
+        _known[folder] = changed, claims
+    return claims
+
+
+def _read(files: Iterable[str]) -> Iterator[_Claim]:
+    """Read claims; what is none, or is gone by now, is passed over."""
+    for file in files:
         with suppress(OSError, ValueError, KeyError, TypeError):
             claim: Any = json.loads(read_file(Path(file)))
-            process = repr(claim["process"])
-            if process not in living:
-                living[process] = alive(claim["process"])
-            if living[process] or _is_kept(Path(claim["keepers"])):
-                claims.append(_Claim(file, range(claim["port"], claim["port"] + claim["ports"])))
-    return claims
+            ports = range(claim["port"], claim["port"] + claim["ports"])
+            yield _Claim(file, ports, {**claim["process"]}, str(claim["keepers"]))
+
+
+def _living(claims: Iterable[_Claim]) -> Iterator[_Claim]:
+    """Yield those of whose run a process may be left."""
+    living: dict[str, bool] = {}
+    for claim in claims:
+        if (process := repr(claim.process)) not in living:
+            living[process] = alive(claim.process)
+        if living[process] or _is_kept(Path(claim.keepers)):
+            yield claim
 
 
 def _is_kept(folder: Path) -> bool:

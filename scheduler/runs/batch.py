@@ -74,6 +74,7 @@ class OpenRuns:
         if error is not None and self.busy:
             self.watch.end()
         self._stack.__exit__(kind, error, trace)
+        self._context.mirror.settle()
 
     @property
     def running(self) -> frozenset[str]:

@@ -204,7 +204,7 @@ class Work:
         """Remove the workspace: all that counts is on record."""
         if self.batch.base:
             with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a patch
-                self.context.mirror.remove(self.launch.run)
+                self.context.mirror.remove_soon(self.launch.run)
 
     def _made(self) -> Workspace | None:
         """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it.
