@@ -30,7 +30,7 @@ from .capture.trust import Base, Trust, clone_config, lay_directory, read_base, 
 from .errors import WorkspaceLost
 from .git import Git, alternates, find_repository
 from .setup.promised import fetch_promised, is_partial
-from .setup.sharing import SharedFiles, copy_shared
+from .setup.sharing import SharedFiles, copy_shared, is_large
 from .setup.sparse import patterns
 from .setup.trees import Remover, remove_tree, remove_trees
 
@@ -40,10 +40,9 @@ _FOLDERS = tuple(  # of a clone, each after those above it
 )
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
+_laying = threading.Lock()
 _REFS = "--format=%(objectname) %(refname)"
 _LONGEST = 600.0  # seconds for the files of a workspace, in case one of the user's filters hangs
-_LARGE = 64 << 20  # bytes of a commit, from which on it is worth while to share its files
-_AVERAGE = 16 << 10  # bytes of one file: to copy many small ones by reference takes longer than to write them
 _QUICK = 5.0  # seconds for a look at them while the run goes on
 
 
@@ -220,7 +219,7 @@ class Workspace:
         self._trusted.mkdir(parents=True)  # before the clone, so that `discard` finds it after a crash
         trust = read_trust(self._source, self._about.attributes)
         lay_tree(self.path, _FOLDERS, self._files(persona, trust))
-        git = self._lay("git", trust, []).using(work_tree=self.path, index=self._trusted / "index")
+        git = self._common(trust).using(work_tree=self.path, index=self._trusted / "index")
         if trust.filtering or not self._copied(git, trust, shared):
             self._fill(git)
         shutil.copy2(self._trusted / "index", self.path / ".git/index")
@@ -257,7 +256,7 @@ class Workspace:
             self._fill(git.using(work_tree=place / "files", index=place / "index"))
 
         key = f"{self.base[:16]}-{trust.digest}-{hashlib.sha256(patterns(self._sparse)).hexdigest()[:16]}"
-        place = shared.place(self._mirror.directory / "files", key, self._is_large, fill)
+        place = shared.place(self._mirror.directory / "files", key, lambda: is_large(self._source, self.base), fill)
         if place is None:
             return False
         with suppress(OSError):
@@ -268,14 +267,6 @@ class Workspace:
         for entry in {*self.path.iterdir()} - {self.path / ".git"}:
             remove_tree(entry)
         return False
-
-    def _is_large(self) -> bool:
-        """Tell whether the files of the base are many bytes, and few for so many; a partial clone cannot tell."""
-        if is_partial(self._source):
-            return False
-        listed = Git(self._source).run("ls-tree", "-r", "-l", "-z", "--full-tree", self.base)
-        sizes = [int(row.split()[3]) for row in listed.stdout.split(b"\0") if row.startswith(b"100")]
-        return not listed.returncode and sum(sizes) >= max(_LARGE, _AVERAGE * len(sizes))
 
     @property
     def exists(self) -> bool:
@@ -360,15 +351,30 @@ class Workspace:
         return Git(self._source).line("for-each-ref", "--format=%(objectname)").split()
 
     def _lay(self, name: str, trust: Trust, stores: Sequence[Path], sparse: bytes | None = None) -> Git:
-        """Write a fresh git directory that borrows the user's objects, and more.
+        """Write a fresh git directory for the capture, which borrows the user's objects, and more."""
+        place = self._trusted / "capture" / name
+        if stores or trust.filtering or sparse is not None:
+            return self._laid(place, trust, [self._source / "objects", *stores], sparse)
+        place.mkdir(parents=True)
+        return self._common(trust).using(objects=place)
 
-        That by which the clone was filled is also that by which it is captured, if not a byte of it has changed.
+    def _common(self, trust: Trust) -> Git:
+        """Return a git directory to read by, which all workspaces of a mirror have in common.
+
+        It is looked at each time, and not taken any more once a byte of it has changed. Filters need one of their own,
+        to which they write.
         """
+        if trust.filtering:
+            return self._laid(self._trusted / "git", trust, [self._source / "objects"])
+        name = f"{trust.digest}-{hashlib.sha256(patterns(self._sparse)).hexdigest()[:16]}"
+        with _laying:
+            return self._laid(self._mirror.directory / "trusted" / name, trust, [self._source / "objects"])
+
+    def _laid(self, place: Path, trust: Trust, stores: Sequence[Path], sparse: bytes | None = None) -> Git:
         sparse = patterns(self._sparse) if sparse is None else sparse
         shallow = self._source / "shallow"
-        place = self._trusted / ("capture" if name != "git" else "") / name
         return lay_directory(
-            place, trust, core=self._core, stores=[self._source / "objects", *stores],
+            place, trust, core=self._core, stores=stores,
             shallow=read_file(shallow, follow=True) if shallow.exists() else None, sparse=sparse,
         )  # fmt: skip
 

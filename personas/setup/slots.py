@@ -138,7 +138,8 @@ class Slots:
         team, own = self.folder.parent, self.folder.name
         teams, name = str(team.parent), team.name
         others = (f"{teams}/{other}/{own}" for other in os.listdir(teams) if other != name)  # noqa: PTH208 - as below
-        return [claim for folder in others for claim in _known_claims(folder)]
+        began = SystemClock().now().timestamp()
+        return [claim for folder in others for claim in _known_claims(folder, began)]
 
     def _write(self, file: str, keepers: Path, ports: range) -> None:
         claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
@@ -164,19 +165,20 @@ def _claims(folder: str) -> Sequence[_Claim]:
     return [*own, *_living(_read(file for file in files if file not in _held))]
 
 
-def _known_claims(folder: str) -> Sequence[_Claim]:
+def _known_claims(folder: str, now: float) -> Sequence[_Claim]:
     """Return the claims of another team as `_claims` does, read again only once a file there has come or gone.
 
-    What has no process any more never has one again.
+    What has no process any more never has one again. `now` is the time in seconds.
     """
-    began = SystemClock().now().timestamp()
     try:
         changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - as in `_files_in`
     except OSError:
         return ()
     known = _known.get(folder)
+    if known and known[0] == changed and not known[1]:
+        return ()
     claims = [*_living(known[1] if known and known[0] == changed else _read(_files_in(folder)))]
-    if changed < 1e9 * (began - _SOON):
+    if changed < 1e9 * (now - _SOON):
         _known[folder] = changed, claims
     return claims
 

@@ -32,6 +32,12 @@ def mirror(project, tmp_path_factory):
     return Mirror(project, tmp_path_factory.mktemp("work"))
 
 
+@pytest.fixture
+def mirror_alone(project, tmp_path):
+    """A mirror that no other test has."""
+    return Mirror(project, tmp_path / "work")
+
+
 def as_before(place: Path, before: os.stat_result) -> None:
     os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
 
@@ -146,23 +152,27 @@ def shorten(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [hide_all, start_program, put_link, take_objects_away, leave_object, shorten])
-def test_a_git_directory_that_is_not_as_it_was_written_is_not_taken(mirror, project, harm):
-    """The one by which the clone was filled captures it, unless a byte of it is another one by then."""
-    workspace = mirror.workspace("run-2", git(project, "rev-parse", "HEAD"))
-    directory = mirror._git.directory / "runs/run-2/git"
+def test_a_git_directory_that_is_not_as_it_was_written_is_not_taken(mirror_alone, project, harm):
+    """The one by which the clones were filled captures them, unless a byte of it is another one by then."""
+    workspace = mirror_alone.workspace("run-2", git(project, "rev-parse", "HEAD"))
+    (directory,) = (mirror_alone.folder / "mirror.git/trusted").iterdir()
     (workspace.path / "new").write_text("new\n")
     harm(directory)
 
     captured = workspace.capture()
+    other = mirror_alone.workspace("run-3", workspace.base)
 
     assert captured.files == ("new",)
-    assert [path.name for path in directory.parent.glob("git*")] in (["git", "git-anew"], ["git-anew", "git"])
+    assert (other.path / "README").read_bytes() == b"one\n"
+    assert {path.name for path in directory.parent.glob("*-*-*")} == {f"{directory.name}-anew"}
     assert not (directory.parent / "started").exists()
 
 
-def test_the_git_directory_by_which_a_clone_was_filled_captures_it(mirror, project):
-    workspace = mirror.workspace("run-3", git(project, "rev-parse", "HEAD"))
+def test_the_git_directory_by_which_a_clone_was_filled_captures_it(mirror_alone, project):
+    """And nothing is written to it, so that it is that of the next one as well."""
+    workspace = mirror_alone.workspace("run-2", git(project, "rev-parse", "HEAD"))
     (workspace.path / "new").write_text("new\n")
 
     assert workspace.capture().files == ("new",)
-    assert [path.name for path in (mirror._git.directory / "runs/run-3").glob("git*")] == ["git"]
+    assert mirror_alone.workspace("run-3", workspace.base).capture().files == ()
+    assert len([*(mirror_alone.folder / "mirror.git/trusted").iterdir()]) == 1
