@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import heapq
 import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...mail.clock import SystemClock
-from ...mail.log.disk import Disk, read_file, replacing
-from ...mail.process import alive, myself
+from ...mail.log.disk import Disk, read_file, replacing, write_new
+from ...mail.process import alive, named
 from ..errors import NotPrepared, RunLeft
 from ..running.process import is_going
 
@@ -36,6 +39,23 @@ _TAKEN = {errno.EADDRINUSE, errno.EACCES}
 
 
 _held: dict[str, range] = {}  # the claims of this process, which need not be read
+
+
+class _Kept:
+    """The slots that this process keeps: the numbers by folder, and the words of all claims that it has written."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Keep nothing, in a fork: it is the parent's."""
+        self.holders = 0
+        self.spare: dict[str, list[int]] = {}
+        self.words: dict[str, bytes] = {}
+
+
+_kept, _turn = _Kept(), threading.Lock()
+os.register_at_fork(after_in_child=_kept.reset)
 
 
 class Slot(NamedTuple):
@@ -87,17 +107,57 @@ class Slots:
 
         `keepers` is the folder where the keepers of the run have their files, or below which they do.
         """
-        slot, left = self._take(keepers), False
+        slot, left = self._retaken(keepers) or self._take(keepers), False
         try:
             yield slot
         except RunLeft:  # it keeps its slot while its keeper lives
             left = True
             raise
         finally:
-            with suppress(OSError):
-                if not left:
-                    Path(self._file(slot.number)).unlink(missing_ok=True)
-            _held.pop(self._file(slot.number), None)
+            self._give_back(slot.number, left=left)
+
+    def _give_back(self, number: int, *, left: bool) -> None:
+        with _turn:
+            if _kept.holders and not left:
+                heapq.heappush(_kept.spare.setdefault(str(self.folder), []), number)
+                return
+        _forget(self._file(number), remove=not left)
+
+    def _retaken(self, keepers: Path) -> Slot | None:
+        """Take a slot that this process has kept, if its ports are still free."""
+        with _turn:
+            spare = _kept.spare.get(str(self.folder))
+            number = heapq.heappop(spare) if spare else None
+        if number is None:
+            return None
+        file = self._file(number)
+        ports = _held[file]
+        if len(ports) == self.width and all(map(_is_free, ports)) and self._rewritten(file, keepers, ports):
+            return Slot(number, ports.start)
+        _forget(file, remove=True)
+        return None
+
+    def _rewritten(self, file: str, keepers: Path, ports: range) -> bool:
+        """Write the keepers of another run into the claim of a slot; tell whether it was still ours.
+
+        Where the words are as long as those before, as those of runs are, no reader sees half of them.
+        """
+        data = _claim(keepers, ports)
+        try:
+            if read_file(Path(file)) != _kept.words.get(file):
+                return False
+            if len(data) == len(_kept.words[file]):
+                claim = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    os.pwrite(claim, data, 0)
+                finally:
+                    os.close(claim)
+                _kept.words[file] = data
+                return True
+            self._write(file, keepers, ports)
+        except OSError:
+            return False
+        return True
 
     def _take(self, keepers: Path) -> Slot:
         if not self.folder.is_dir():
@@ -123,8 +183,7 @@ class Slots:
             others = [*own, *self._foreign()]
             if not any(_overlap(ports, claim.ports) and Path(claim.file) < Path(file) for claim in others):
                 return port
-        Path(file).unlink(missing_ok=True)
-        _held.pop(file, None)
+        _forget(file, remove=True)
         raise NotPrepared(f"no {self.width} free ports from {self.first} on; set port in [workspace] of team.toml")
 
     def _candidates(self, number: int) -> Iterator[int]:
@@ -142,13 +201,54 @@ class Slots:
         return [claim for folder in others for claim in _known_claims(folder, began)]
 
     def _write(self, file: str, keepers: Path, ports: range) -> None:
-        claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
+        data = _claim(keepers, ports)
         with replacing(Path(file), durable=False) as scratch:
-            scratch.write_text(json.dumps(claim) + "\n")
-        _held[file] = ports
+            write_new(str(scratch), data)
+        _held[file], _kept.words[file] = ports, data
 
     def _file(self, number: int) -> str:
         return f"{self.folder}/{number}.json"
+
+
+def _claim(keepers: Path, ports: range) -> bytes:
+    process = _myself(os.getpid())
+    claim = {"v": _VERSION, "process": process, "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
+    return f"{json.dumps(claim)}\n".encode()
+
+
+@cache
+def _myself(pid: int) -> dict[str, Any]:
+    return named(pid)
+
+
+def _forget(file: str, *, remove: bool) -> None:
+    """Hold a slot no longer; with `remove`, nobody does."""
+    with suppress(OSError):
+        if remove:
+            Path(file).unlink(missing_ok=True)
+    _held.pop(file, None)
+    _kept.words.pop(file, None)
+
+
+@contextmanager
+def kept_slots() -> Generator[None]:
+    """Keep the slots that are given back, for whoever needs one next in this process: then no other one is looked for.
+
+    To others they are taken until the last such context ends.
+    """
+    with _turn:
+        _kept.holders += 1
+    try:
+        yield
+    finally:
+        with _turn:
+            _kept.holders -= 1
+            spare = {} if _kept.holders else {**_kept.spare}
+            for folder in spare:
+                del _kept.spare[folder]
+        for folder, numbers in spare.items():
+            for number in numbers:
+                _forget(f"{folder}/{number}.json", remove=True)
 
 
 def _files_in(folder: str) -> Iterator[str]:
@@ -198,7 +298,9 @@ def _living(claims: Iterable[_Claim]) -> Iterator[_Claim]:
     for claim in claims:
         if (process := repr(claim.process)) not in living:
             living[process] = alive(claim.process)
-        if living[process] or _is_kept(Path(claim.keepers)):
+        if living[process] or any(
+            _is_kept(Path(now.keepers)) for now in _read([claim.file])
+        ):  # it may name another run
             yield claim
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ...mail.errors import TeamMailError
@@ -42,12 +43,10 @@ from .launch import Launch
 from .leftover import reports
 from .mail import RunMail, quiet_type
 from .preparation import FOLDER as SETUP
-from .preparation import UNPREPARED, Ready, RunPreparation, not_prepared, slot_of
+from .preparation import UNPREPARED, Ready, RunPreparation, not_prepared, slot_of, timeout_of
 from .progress import run_placed, run_used
 from .run import Batch, RunResult
 from .watch import Watch
-
-_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Work:
     def __post_init__(self) -> None:
         self.conflict = ConflictFiles(self.context, None)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The folder that keeps the run's files: `.team/runs/<run>`."""
         return self.context.home / "runs" / self.launch.run
@@ -224,7 +223,11 @@ class Work:
         return workspace
 
     def _place(self, workspace: Workspace | None) -> Path:
-        return workspace.path if workspace else self.folder / "work"
+        return workspace.path if workspace else self._empty
+
+    @cached_property
+    def _empty(self) -> Path:
+        return self.folder / "work"
 
     def _mail_process(self, place: Path) -> MailProcess:
         human, session = self.context.settings.team.human, self.context.session
@@ -349,7 +352,7 @@ class Work:
         """Return the run's job. When its prompt is written, so is what the next scheduler needs."""
         context, launch = self.context, self.launch
         self.folder.mkdir(parents=True, exist_ok=True)
-        timeout = self._timeout()
+        timeout = timeout_of(context, launch, self.batch.left)
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=self._is_command),
@@ -389,11 +392,3 @@ class Work:
             claimed=of_others(context.claims.moment(), launch.persona), delivered=self.watch.delivery.is_on,
             sparse=context.sparse_of(launch.persona), resumed=bool(self.resumption.session),
         )  # fmt: skip
-
-    def _timeout(self) -> float:
-        """Return how long the run may take: what its launch says, else its persona, else its agent, in the sprint."""
-        launch, left = self.launch, self.batch.left
-        settings, persona = self.context.settings.agents.get(launch.agent), self.context.roster.get(launch.persona)
-        own = persona.timeout if persona else None
-        timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
-        return timeout if left is None else min(timeout, left)
