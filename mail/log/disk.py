@@ -230,6 +230,20 @@ def write_new(path: str, data: bytes, mode: int = 0o666) -> None:
         os.close(file)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file into the place of another one atomically, as `replacing` does where nothing need be durable."""
+    folder, name = os.path.split(path)
+    temporary = f"{folder}/.{name}.{os.urandom(6).hex()}"
+    try:
+        write_new(temporary, data)
+        share(Path(temporary), Path(folder))
+        os.rename(temporary, path)  # noqa: PTH104 - see `write_new`
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Generator[Path]:
     """Yield the path of a temporary file beside `path`, which then replaces it atomically; after an error nothing does.

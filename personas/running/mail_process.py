@@ -6,7 +6,6 @@ is done for agents that are functions, and for what a lost run left.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import Self
 
 from ...mail.process import SESSION
 from ..agent import MailCommand
+from ..environment import surroundings
 from ..hidden import is_shown
 from .folder import RunFolder
 
@@ -27,7 +27,7 @@ _LATE = 60.0  # seconds that the process gets for what is left when its run has 
 def _environment(session: str | None) -> dict[str, str]:
     """Return what others may see of the environment, without what says which run this process belongs to."""
     outside = ("TEAM_RUN", "TEAM_PERS", SESSION)
-    own = {name: value for name, value in os.environ.items() if is_shown(name) and not name.startswith(outside)}
+    own = {name: value for name, value in surroundings().items() if is_shown(name) and not name.startswith(outside)}
     return own | ({SESSION: session} if session else {})
 
 

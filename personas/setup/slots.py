@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...mail.clock import SystemClock
-from ...mail.log.disk import Disk, read_file, replacing, write_new
+from ...mail.log.disk import Disk, read_file, replace_file
 from ...mail.process import alive, named
 from ..errors import NotPrepared, RunLeft
 from ..running.process import is_going
@@ -202,8 +202,7 @@ class Slots:
 
     def _write(self, file: str, keepers: Path, ports: range) -> None:
         data = _claim(keepers, ports)
-        with replacing(Path(file), durable=False) as scratch:
-            write_new(str(scratch), data)
+        replace_file(Path(file), data)
         _held[file], _kept.words[file] = ports, data
 
     def _file(self, number: int) -> str:
