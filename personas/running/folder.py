@@ -70,8 +70,10 @@ class RunFolder:
         place = str(self.path)
         if os.path.lexists(place):
             shutil.rmtree(place, ignore_errors=True)
-        for folder in (place, *(f"{place}/{name}" for name in FOLDERS)):
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - this is done for each run, and pathlib takes longer
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103 - this is done for each run, and pathlib takes longer
+        for name in FOLDERS:
+            with suppress(FileExistsError):
+                os.mkdir(f"{place}/{name}")  # noqa: PTH102
         words = {"python": sys.executable, "launcher": str(LAUNCHER), "folder": place}
         words = {name: shlex.quote(word) for name, word in words.items()}
         for name, text in (("team-mail", _SCRIPT), (STARTUP, _STARTUP)):

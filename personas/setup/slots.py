@@ -42,7 +42,7 @@ _held: dict[str, range] = {}  # the claims of this process, which need not be re
 
 
 class _Kept:
-    """The slots that this process keeps: the numbers by folder, and the words of all claims that it has written."""
+    """The slots that this process keeps: the numbers by folder, and device and inode of each claim that it wrote."""
 
     def __init__(self) -> None:
         self.reset()
@@ -51,7 +51,7 @@ class _Kept:
         """Keep nothing, in a fork: it is the parent's."""
         self.holders = 0
         self.spare: dict[str, list[int]] = {}
-        self.words: dict[str, bytes] = {}
+        self.written: dict[str, tuple[int, int]] = {}
 
 
 _kept, _turn = _Kept(), threading.Lock()
@@ -142,18 +142,18 @@ class Slots:
 
         Where the words are as long as those before, as those of runs are, no reader sees half of them.
         """
-        data = _claim(keepers, ports)
+        data, known = _claim(keepers, ports), _kept.written.get(file)
         try:
-            if read_file(Path(file)) != _kept.words.get(file):
-                return False
-            if len(data) == len(_kept.words[file]):
-                claim = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
+            claim = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(claim)
+                if (status.st_dev, status.st_ino) != known:
+                    return False
+                if status.st_size == len(data):
                     os.pwrite(claim, data, 0)
-                finally:
-                    os.close(claim)
-                _kept.words[file] = data
-                return True
+                    return True
+            finally:
+                os.close(claim)
             self._write(file, keepers, ports)
         except OSError:
             return False
@@ -203,7 +203,8 @@ class Slots:
     def _write(self, file: str, keepers: Path, ports: range) -> None:
         data = _claim(keepers, ports)
         replace_file(Path(file), data)
-        _held[file], _kept.words[file] = ports, data
+        status = os.stat(file)  # noqa: PTH116 - as in `_files_in`
+        _held[file], _kept.written[file] = ports, (status.st_dev, status.st_ino)
 
     def _file(self, number: int) -> str:
         return f"{self.folder}/{number}.json"
@@ -226,7 +227,7 @@ def _forget(file: str, *, remove: bool) -> None:
         if remove:
             Path(file).unlink(missing_ok=True)
     _held.pop(file, None)
-    _kept.words.pop(file, None)
+    _kept.written.pop(file, None)
 
 
 @contextmanager

@@ -117,7 +117,7 @@ class Work:
         if self.launch.previous:
             with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(self.launch.previous.sha256))
-        self.head = self.context.mailbox.log.head().seq
+        self.head = self.head or self.context.mailbox.log.head().seq
         self._resume(self.mail.of(self.launch))
         job = replace(self._job(place), slot=slot.number, port=slot.port, resume=self.resumption.session)
         mail, agent = self._mail_process(place), self.context.agents[self.launch.agent]
@@ -256,7 +256,8 @@ class Work:
         outcome = limited(outcome, self._is_command, lambda: read_stream(log_of(self.folder)), self.context.clock.now())
         folder = RunFolder(self._place(workspace))
         self.unsent = folder.unsent()
-        self.read += taken_into_account(self.context, folder, self.launch.persona, self.read)
+        if self.watch.delivery.is_on:
+            self.read += taken_into_account(self.context, folder, self.launch.persona, self.read)
         if workspace is None:
             return RunResult(self._judged(outcome, self._place(None), None))
         if not workspace.exists and outcome.status == OutcomeStatus.STOPPED:
