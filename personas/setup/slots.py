@@ -42,7 +42,7 @@ _held: dict[str, range] = {}  # the claims of this process, which need not be re
 
 
 class _Kept:
-    """The slots that this process keeps: the numbers by folder, and device and inode of each claim that it wrote."""
+    """The slots that this process keeps: the numbers by folder, and of each claim device, inode and time of its try."""
 
     def __init__(self) -> None:
         self.reset()
@@ -52,6 +52,7 @@ class _Kept:
         self.holders = 0
         self.spare: dict[str, list[int]] = {}
         self.written: dict[str, tuple[int, int]] = {}
+        self.tried: dict[str, float] = {}
 
 
 _kept, _turn = _Kept(), threading.Lock()
@@ -95,11 +96,13 @@ class Slots:
     """The slots of one team, in a folder of its own; each has `width` ports, the first one of slot 0 is `first`.
 
     The folders of other teams lie beside this team's; ports that they have taken are left out.
+    A slot that this process has kept is `believed` to have free ports for so many seconds after they were tried.
     """
 
     folder: Path
     first: int = 20_000
     width: int = 10
+    believed: float = 1.0
 
     @contextmanager
     def taken(self, keepers: Path) -> Generator[Slot]:
@@ -132,7 +135,8 @@ class Slots:
             return None
         file = self._file(number)
         ports = _held[file]
-        if len(ports) == self.width and all(map(_is_free, ports)) and self._rewritten(file, keepers, ports):
+        is_free = SystemClock().monotonic() - _kept.tried.get(file, 0.0) < self.believed or self._tried(file, ports)
+        if len(ports) == self.width and is_free and self._rewritten(file, keepers, ports):
             return Slot(number, ports.start)
         _forget(file, remove=True)
         return None
@@ -177,7 +181,7 @@ class Slots:
         file, others = self._file(number), [*own, *self._foreign()]
         for port in self._candidates(number):
             ports = range(port, port + self.width)
-            if any(_overlap(ports, claim.ports) for claim in others) or not all(map(_is_free, ports)):
+            if any(_overlap(ports, claim.ports) for claim in others) or not self._tried(file, ports):
                 continue
             self._write(file, keepers, ports)
             others = [*own, *self._foreign()]
@@ -185,6 +189,12 @@ class Slots:
                 return port
         _forget(file, remove=True)
         raise NotPrepared(f"no {self.width} free ports from {self.first} on; set port in [workspace] of team.toml")
+
+    @staticmethod
+    def _tried(file: str, ports: range) -> bool:
+        """Tell whether a server could listen on each of the ports, and remember when that was."""
+        _kept.tried[file] = SystemClock().monotonic()
+        return all(map(_is_free, ports))
 
     def _candidates(self, number: int) -> Iterator[int]:
         """Yield first ports: that of the slot itself, then those after it, then those before it."""
@@ -228,6 +238,7 @@ def _forget(file: str, *, remove: bool) -> None:
             Path(file).unlink(missing_ok=True)
     _held.pop(file, None)
     _kept.written.pop(file, None)
+    _kept.tried.pop(file, None)
 
 
 @contextmanager

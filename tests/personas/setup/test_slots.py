@@ -185,7 +185,7 @@ def test_a_slot_that_a_process_keeps_is_its_next_one_and_nobody_elses(hold, fold
 @pytest.mark.parametrize("taken", ["port", "file"])
 def test_a_kept_slot_is_looked_at_before_it_is_used_again(folder, first, tmp_path, taken):
     """A port of it may be in use by now, or somebody may have removed its file."""
-    slots = Slots(folder, first, 5)
+    slots = Slots(folder, first, 5, believed=0)
     with kept_slots(), ExitStack() as stack:
         with slots.taken(tmp_path / "run-1"):
             pass
