@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..mail.home import RUN_FOLDER
-from ..mail.log.disk import replacing
+from ..mail.log.disk import replace_file
 from .kinds import OutcomeStatus
 from .running.rules import Rules
 from .spending.usage import UNKNOWN, Usage
@@ -104,10 +104,10 @@ class Job:
 
         Returns the path in the workspace.
         """
+        text = self.prompt.encode(errors="replace")
         for folder in (self.folder, self.workspace / RUN_FOLDER):
             folder.mkdir(parents=True, exist_ok=True)
-            with replacing(folder / "prompt.md", durable=False) as scratch:  # whatever stands there is not written to
-                scratch.write_text(self.prompt, errors="replace", newline="")
+            replace_file(folder / "prompt.md", text)  # whatever stands there is not written to
         return self.workspace / RUN_FOLDER / "prompt.md"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 PASSED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|(DY)?LD_LIBRARY_PATH|(?i:(http|https|ftp|all|no)_proxy)"
@@ -36,6 +37,30 @@ def reaching(env: Iterable[str], given: Mapping[str, str]) -> list[str]:
     return [name for name, _, condition in items if not condition or given.get(condition)]
 
 
+def surroundings() -> Mapping[str, str]:
+    """Return the variables of this process, decoded anew only after a change: each run asks for them several times."""
+    return _seen().every
+
+
 def harmless() -> dict[str, str]:
     """Return the variables of this process that anybody may see."""
-    return {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
+    return {**_seen().harmless}
+
+
+class _Seen(NamedTuple):
+    raw: Mapping[bytes, bytes]
+    every: Mapping[str, str]
+    harmless: Mapping[str, str]
+
+
+def _seen() -> _Seen:
+    """Return the environment as it is now: the one that was seen last, unless a byte of it has changed."""
+    raw: Mapping[bytes, bytes] = getattr(os.environ, "_data", os.environb)  # which `os.environ` decodes at each look
+    if not _last or _last[0].raw != raw:
+        copy = {**raw}
+        every = {os.fsdecode(name): os.fsdecode(value) for name, value in copy.items()}
+        _last[:] = [_Seen(copy, every, {name: value for name, value in every.items() if PASSED.fullmatch(name)})]
+    return _last[0]
+
+
+_last: list[_Seen] = []

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..mail.errors import UsageError
-from .environment import harmless
+from .environment import harmless, surroundings
 from .errors import BareRepository, GitError, GitTooOld, NotARepository, NotTrusted, RepositoryBroken
 from .hidden import git_settings
 from .running.kept import run_kept
@@ -385,4 +385,4 @@ def check_version() -> str:
 
 
 def _clean() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
+    return {name: value for name, value in surroundings().items() if not name.startswith("GIT_")} | _ENVIRONMENT

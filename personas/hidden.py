@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from .environment import PASSED
+from .environment import PASSED, surroundings
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH(?!OR_)", re.IGNORECASE)
 _SHOWN = re.compile(
@@ -32,7 +32,7 @@ _hidden: dict[str, str] = {}
 
 def given() -> Mapping[str, str]:
     """Return the whole environment that this process was given, hidden or not."""
-    return {**os.environ, **_hidden}
+    return {**surroundings(), **_hidden} if _hidden else surroundings()
 
 
 def hidden() -> Mapping[str, str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -26,22 +25,24 @@ from .capture.capture import Capture, Captured
 from .capture.changes import Change
 from .capture.confined import Confined, check_filters
 from .capture.glance import Glance
-from .capture.trust import SPARSE, Base, Trust, lay_directory, read_base, read_trust
+from .capture.laid import lay_tree
+from .capture.trust import Base, Trust, clone_config, lay_directory, read_base, read_trust
 from .errors import WorkspaceLost
 from .git import Git, alternates, find_repository
 from .setup.promised import fetch_promised, is_partial
-from .setup.sharing import SharedFiles, copy_shared
+from .setup.sharing import SharedFiles, copy_shared, is_large
 from .setup.sparse import patterns
-from .setup.trees import remove_tree, remove_trees
+from .setup.trees import Remover, remove_tree, remove_trees
 
 _BRANCH = "refs/heads/work"
-_NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+_FOLDERS = tuple(  # of a clone, each after those above it
+    f".git{folder}" for folder in ("", "/objects", "/objects/info", "/refs", "/refs/heads", "/info", "/hooks")
+)
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
+_laying = threading.Lock()
 _REFS = "--format=%(objectname) %(refname)"
 _LONGEST = 600.0  # seconds for the files of a workspace, in case one of the user's filters hangs
-_LARGE = 64 << 20  # bytes of a commit, from which on it is worth while to share its files
-_AVERAGE = 16 << 10  # bytes of one file: to copy many small ones by reference takes longer than to write them
 _QUICK = 5.0  # seconds for a look at them while the run goes on
 
 
@@ -70,7 +71,7 @@ class Mirror:
         self._lock = threading.Lock()
         self._bases: dict[str, Base] = {}
         self._fetched = set[tuple[str, tuple[str, ...]]]()
-        self._shared = SharedFiles()
+        self._shared, self._remover = SharedFiles(), Remover()
         self._core = ""
 
     @cached_property
@@ -140,6 +141,19 @@ class Mirror:
         """Remove the clone of a run. Raises WorkspaceStuck."""
         Workspace(self.folder / run, "", self._git, self._git.directory / "runs" / run).remove()
 
+    def remove_soon(self, run: str) -> None:
+        """Have the clone of a run removed that nobody uses any more, see `settle`."""
+        self._remover.add([self.folder / run, self._git.directory / "runs" / run])
+
+    def settle(self) -> None:
+        """Return once the clones that are to be removed soon are gone."""
+        self._remover.settle()
+
+    def remove_all(self) -> None:
+        """Remove the folder with all workspaces. Raises WorkspaceStuck."""
+        self._remover.settle(remove=False)
+        remove_tree(self.folder)
+
     @property
     def clones(self) -> frozenset[str]:
         """The names of the clones that there are: ids of runs, and those of gates."""
@@ -198,33 +212,35 @@ class Workspace:
     _filled: str = ""  # the commit that its index was made of
 
     def make(self, persona: str, shared: SharedFiles) -> None:
-        """Write the files of a clone directly and check out the base: two git processes instead of four.
+        """Write the files of a clone directly and check out the base: one git process instead of four.
 
         A large one takes its files from those that are `shared`, where the file system can.
         """
         self._trusted.mkdir(parents=True)  # before the clone, so that `discard` finds it after a crash
         trust = read_trust(self._source, self._about.attributes)
-        directory = self.path / ".git"
-        for folder in ("objects/info", "refs/heads", "info", "hooks"):
-            (directory / folder).mkdir(parents=True)
-        (directory / "HEAD").write_text(f"ref: {_BRANCH}\n")
-        (directory / _BRANCH).write_text(f"{self.base}\n")
-        (directory / "objects/info/alternates").write_bytes(alternates([self._mirror.directory / "objects"]))
-        (directory / "config").write_text(self._config(persona, trust))
-        (directory / "info/exclude").write_bytes(trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n")
-        if trust.overrides:
-            (directory / "info/attributes").write_bytes(trust.overrides)
-        if self._sparse:
-            (directory / "info/sparse-checkout").write_bytes(patterns(self._sparse))
-        shutil.copyfile(self._mirror.directory / "names", directory / "packed-refs")
-        if (self._mirror.directory / "shallow").exists():
-            shutil.copyfile(self._mirror.directory / "shallow", directory / "shallow")
-        git = self._lay("checkout", trust, []).using(work_tree=self.path, index=self._trusted / "index")
+        lay_tree(self.path, _FOLDERS, self._files(persona, trust))
+        git = self._common(trust).using(work_tree=self.path, index=self._trusted / "index")
         if trust.filtering or not self._copied(git, trust, shared):
             self._fill(git)
         shutil.copy2(self._trusted / "index", self.path / ".git/index")
         if submodules := b"".join(path + b"\0" for path in self._about.submodules):
             git("update-index", "-z", "--skip-worktree", "--stdin", stdin=submodules)
+
+    def _files(self, persona: str, trust: Trust) -> dict[str, bytes]:
+        """Return the files of the clone's git directory, by their paths from the top of the clone."""
+        mirror = self._mirror.directory
+        files = {
+            "HEAD": f"ref: {_BRANCH}\n".encode(),
+            "config": clone_config(self._core, persona, trust, sparse=bool(self._sparse)),
+            "objects/info/alternates": alternates([mirror / "objects"]),
+            "info/exclude": trust.ignored.rstrip(b"\n") + b"\n/" + RUN_FOLDER.encode() + b"/\n",
+            "packed-refs": f"{self.base} {_BRANCH}\n".encode() + read_file(mirror / "names"),
+        }
+        files |= {"info/attributes": trust.overrides} if trust.overrides else {}
+        files |= {"info/sparse-checkout": patterns(self._sparse)} if self._sparse else {}
+        if (mirror / "shallow").exists():
+            files["shallow"] = read_file(mirror / "shallow")
+        return {f".git/{name}": data for name, data in files.items()}
 
     def _fill(self, git: Git) -> None:
         words = ("read-tree", "-m", "-u", self.base)
@@ -240,7 +256,7 @@ class Workspace:
             self._fill(git.using(work_tree=place / "files", index=place / "index"))
 
         key = f"{self.base[:16]}-{trust.digest}-{hashlib.sha256(patterns(self._sparse)).hexdigest()[:16]}"
-        place = shared.place(self._mirror.directory / "files", key, self._is_large, fill)
+        place = shared.place(self._mirror.directory / "files", key, lambda: is_large(self._source, self.base), fill)
         if place is None:
             return False
         with suppress(OSError):
@@ -251,14 +267,6 @@ class Workspace:
         for entry in {*self.path.iterdir()} - {self.path / ".git"}:
             remove_tree(entry)
         return False
-
-    def _is_large(self) -> bool:
-        """Tell whether the files of the base are many bytes, and few for so many; a partial clone cannot tell."""
-        if is_partial(self._source):
-            return False
-        listed = Git(self._source).run("ls-tree", "-r", "-l", "-z", "--full-tree", self.base)
-        sizes = [int(row.split()[3]) for row in listed.stdout.split(b"\0") if row.startswith(b"100")]
-        return not listed.returncode and sum(sizes) >= max(_LARGE, _AVERAGE * len(sizes))
 
     @property
     def exists(self) -> bool:
@@ -343,12 +351,30 @@ class Workspace:
         return Git(self._source).line("for-each-ref", "--format=%(objectname)").split()
 
     def _lay(self, name: str, trust: Trust, stores: Sequence[Path], sparse: bytes | None = None) -> Git:
-        """Write a fresh git directory that borrows the user's objects, and more."""
+        """Write a fresh git directory for the capture, which borrows the user's objects, and more."""
+        place = self._trusted / "capture" / name
+        if stores or trust.filtering or sparse is not None:
+            return self._laid(place, trust, [self._source / "objects", *stores], sparse)
+        place.mkdir(parents=True)
+        return self._common(trust).using(objects=place)
+
+    def _common(self, trust: Trust) -> Git:
+        """Return a git directory to read by, which all workspaces of a mirror have in common.
+
+        It is looked at each time, and not taken any more once a byte of it has changed. Filters need one of their own,
+        to which they write.
+        """
+        if trust.filtering:
+            return self._laid(self._trusted / "git", trust, [self._source / "objects"])
+        name = f"{trust.digest}-{hashlib.sha256(patterns(self._sparse)).hexdigest()[:16]}"
+        with _laying:
+            return self._laid(self._mirror.directory / "trusted" / name, trust, [self._source / "objects"])
+
+    def _laid(self, place: Path, trust: Trust, stores: Sequence[Path], sparse: bytes | None = None) -> Git:
         sparse = patterns(self._sparse) if sparse is None else sparse
         shallow = self._source / "shallow"
-        place = self._trusted / ("capture" if name != "checkout" else "") / name
         return lay_directory(
-            place, trust, core=self._core, stores=[self._source / "objects", *stores],
+            place, trust, core=self._core, stores=stores,
             shallow=read_file(shallow, follow=True) if shallow.exists() else None, sparse=sparse,
         )  # fmt: skip
 
@@ -358,19 +384,6 @@ class Workspace:
         for place in (self.path, self._trusted):
             if os.path.lexists(place):
                 remove_tree(place)
-
-    def _config(self, persona: str, trust: Trust) -> str:
-        """Return the clone's config: the file system's, and the user's filters and line endings."""
-        name = re.sub(r"[^\w.+-]", "-", persona)
-        endings = "".join(f"\t{key[len('core.') :]} = {value}\n" for key, _, value in map(_parted, trust.options))
-        own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
-        filters = trust.configuration() if trust.filtering else ""
-        core = re.sub(r"bare = true", "bare = false", self._core) + (SPARSE if self._sparse else "")
-        return core + (f"[core]\n{endings}" if endings else "") + own + _NO_MAINTENANCE + filters
-
-
-def _parted(option: str) -> tuple[str, str, str]:
-    return option.partition("=")
 
 
 def _git_directory(repository: Path) -> Path:

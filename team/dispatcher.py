@@ -21,7 +21,6 @@ from ..mail.log.event import Draft, Event, new_id
 from ..mail.process import checked_session
 from ..mail.text.units import counted
 from ..personas.agent import Agent, Assignment
-from ..personas.setup.trees import remove_tree
 from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, Heard
 from ..scheduler.dispatch.events import dispatch_finished, started
@@ -336,8 +335,10 @@ class ParallelDispatcher:
                 if not (self.leaving and self.leaving.is_set()):  # runs that go on need their clones
                     if repository:
                         with suppress(OSError, TeamMailError):  # what cannot be removed costs room
-                            remove_tree(mirror.folder)
+                            mirror.remove_all()
                     shutil.rmtree(folder, ignore_errors=True)
+                elif repository:
+                    mirror.settle()
 
     def _carry_out(
         self, context: Context, state: DispatchState, draft: Draft, stop: threading.Event, heard: Heard, **given: Any

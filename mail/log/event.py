@@ -29,6 +29,7 @@ PRIORITIES = ("low", "normal", "high", "urgent")
 # Patterns are strings, compiled on first use: compiling them here would slow down every start.
 _KIND = r"[a-z]+\.[a-z]+"
 _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _HEAD = b'{"v":1,"seq":'
 _SEQ_DIGITS = 16
 _HASH_MARK = b',"hash":"'
@@ -261,7 +262,7 @@ def _strings(value: Any) -> list[str]:
 
 def _payload(data: dict[str, Any]) -> str:
     check_json(data)
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(data)
 
 
 def check_json(value: Any, most: int = MAX_DEPTH) -> None:
@@ -273,21 +274,25 @@ def check_json(value: Any, most: int = MAX_DEPTH) -> None:
 
 
 def _check_json(value: Any, most: int, depth: int) -> None:
-    if depth > most:
-        raise InvalidEvent(f"data is nested deeper than {most}")
     if isinstance(value, dict):
-        for key, item in cast("dict[Any, Any]", value).items():
+        held = cast("dict[Any, Any]", value)
+        for key in held:
             if not isinstance(key, str):
                 raise InvalidEvent(f"a key of data is {key!r}, not text")
-            _check_text(key)
-            _check_json(item, most, depth + 1)
-    elif isinstance(value, list):
-        for item in cast("list[Any]", value):
-            _check_json(item, most, depth + 1)
-    elif isinstance(value, str):
-        _check_text(value)
+        items, texts = [*held.values()], [*held]
     else:
-        _check_scalar(value)
+        items, texts = cast("list[Any]", value) if isinstance(value, list) else [value], list[str]()
+        depth -= not isinstance(value, list)
+    if items and depth >= most:
+        raise InvalidEvent(f"data is nested deeper than {most}")
+    for item in items:
+        if isinstance(item, str):
+            texts.append(item)
+        elif isinstance(item, dict | list):
+            _check_json(item, most, depth + 1)
+        else:
+            _check_scalar(item)
+    _check_text("".join(texts))  # at once: half of a surrogate stays one beside the other half
 
 
 def _check_text(text: str) -> None:

@@ -26,7 +26,7 @@ from .writer import Writer
 if TYPE_CHECKING:
     from .lookup import KnownIds
     from .recovery import Mending
-    from .snapshot import Snapshot
+    from .snapshot import Marks, Snapshot
     from .verify import Damage, Inspection
 
 # Modules that only readers, repair or repeated ids need are imported where they are used: every send starts cold.
@@ -128,7 +128,7 @@ class EventLog(OnOneHost):
         self._prepared = False
         self._copied: tuple[Snapshot, Snapshot] | None = None
         self._ids: KnownIds | None = None
-        self._read: Snapshot | None = None  # as of the last reading
+        self._marks: Marks | None = None  # of its readers
 
     def create(self) -> None:
         """Write the log's first event, durably, unless it has one.
@@ -188,15 +188,16 @@ class EventLog(OnOneHost):
         """Yield the events after seq `after`, oldest first, as of the call.
 
         Lines that do not verify are skipped and added to `damage`. A duplicated event is yielded once. Whoever reads on
-        from where the last reading ended waits for the new lines alone.
+        from where an earlier reading ended waits for the new lines alone.
         """
         from .reading import events_in
-        from .snapshot import continues, seen_of_active
+        from .snapshot import Marks
 
         snapshot, file = self.look()
-        seen, self._read = self._read, snapshot
-        goes_on = damage is None and seen is not None and after >= seen.head and continues(seen, snapshot)
-        yield from events_in(snapshot, file, after, damage, seen_of_active(seen, snapshot) if goes_on else 0)
+        if self._marks is None:
+            self._marks = Marks()
+        start = self._marks.start(snapshot, file, after) if damage is None else 0
+        yield from events_in(snapshot, file, after, damage, start)
 
     def newest(self) -> Event | None:
         """Return the last event without reading the others; None if the active file does not end in an event."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import os
+import threading
+from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .disk import open_file
 from .segments import Segment
+
+_MOST_MARKS = 256
 
 
 class Damage(NamedTuple):
@@ -46,7 +52,7 @@ def continues(seen: Snapshot, now: Snapshot) -> bool:
     if not seen.size:
         return now.sealed[: len(seen.sealed)] == seen.sealed
     path = next((s.path for s in now.sealed if s.first <= seen.head <= s.last), now.active)
-    end = f'"hash":"{seen.hash}"}}\n'.encode()
+    end = _end_of(seen)
     try:
         with open_file(path) as file:
             file.seek(max(0, seen.size - len(end)))
@@ -82,6 +88,49 @@ def seen_of_active(seen: Snapshot | None, now: Snapshot) -> int:
     """
     sealed = now.sealed[-1].last if now.sealed else 0
     return seen.size if seen and seen.head > sealed else 0
+
+
+class Marks:
+    """Where in the active file readers of this process have been, so that the next one need not begin at its start.
+
+    Readers follow at different distances behind the head: each takes the last mark before what it wants.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._seen: list[Snapshot] = []  # in the order of their heads
+
+    def start(self, now: Snapshot, file: io.BufferedReader | None, after: int) -> int:
+        """Return the offset in the active file from which the events after seq `after` are read; mark the end of it.
+
+        `file` is the active file, opened.
+        """
+        if file is None:
+            return 0
+        with self._turn:
+            at = bisect_right(self._seen, after, key=lambda seen: seen.head)
+            seen = self._seen[at - 1] if at else None
+            if seen and not _reaches(file, seen):
+                self._seen.clear()
+                seen = None
+            if now.size and (not self._seen or now.head > self._seen[-1].head):
+                self._seen.append(now)
+                if len(self._seen) > _MOST_MARKS:
+                    del self._seen[1::2]
+        return seen_of_active(seen, now)
+
+
+def _reaches(file: io.BufferedReader, seen: Snapshot) -> bool:
+    """Tell whether the last event of an earlier snapshot still ends where it did, so that what is before is as it was.
+
+    If the file was sealed meanwhile it does not, but for another file that has the same event at the same place.
+    """
+    end = _end_of(seen)
+    return os.pread(file.fileno(), len(end), max(0, seen.size - len(end))) == end
+
+
+def _end_of(seen: Snapshot) -> bytes:
+    return f'"hash":"{seen.hash}"}}\n'.encode()
 
 
 class Source(Protocol):

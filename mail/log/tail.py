@@ -8,6 +8,7 @@ from .disk import Disk
 from .event import START, ChainPosition, place
 
 _WINDOW = 64 << 10
+_LINES = 4 << 10  # bytes that have the last few events, mostly
 _OPENED = 1024
 
 
@@ -32,7 +33,7 @@ def last_place(disk: Disk, descriptor: int, size: int) -> ChainPosition | None:
 
 def newest_line(disk: Disk, descriptor: int, size: int) -> tuple[ChainPosition, int]:
     """Return the position of the last line that verifies and the offset after it; (START, 0) if there is none."""
-    window = min(_WINDOW, size)
+    window = min(_LINES, size)
     while window:
         data = disk.read(descriptor, window, size - window)
         end = data.rfind(b"\n") + 1

@@ -6,6 +6,7 @@ are kept.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -23,6 +24,7 @@ MAX_OBJECT = 1 << 30  # bytes
 MAX_PATCH = 64 << 20  # bytes; the weaver takes far less
 MAX_BUNDLE = 256 << 20  # bytes
 _BLOCK = 512
+_SILENT = {"add", "read-tree", "update-index"}  # commands that print nothing
 _TIMEOUT = 120.0  # seconds
 _FILTER = re.compile(rb"^fatal: (?P<file>.+): (?:clean|smudge) filter '?(?P<name>.+?)'? failed", re.MULTILINE)
 
@@ -54,14 +56,14 @@ class Confined:
         Return what it printed, and its stderr.
         Raises GitError, and FilterFailed if a filter failed that the user's settings require.
         """
-        printed = self.folder / "printed"
+        printed = Path(os.devnull) if words[0] in _SILENT else self.folder / "printed"
         wrapper = ("sh", "-c", _LIMITED, "sh", str((MAX_PATCH if most is None else most) // _BLOCK), str(printed))
         ended = self.git.run(*words, stdin=stdin, wrapper=wrapper, timeout=self.timeout or _TIMEOUT, cwd=cwd)
         if ended.returncode == -signal.SIGXFSZ:
             raise GitError(words, ended.returncode, b"what the run left is larger than a capture may be")
         check_filters(ended)
         Git.output(words, ended, allowed=allowed)
-        return read_file(printed), ended.stderr
+        return b"" if words[0] in _SILENT else read_file(printed), ended.stderr
 
     def index(self, name: str) -> Confined:
         """Return the same git with another index in its folder."""

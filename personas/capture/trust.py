@@ -21,8 +21,11 @@ from typing import NamedTuple
 from ...mail.log.disk import read_file
 from ..git import Git, alternates
 from .changes import GITLINK
+from .laid import is_laid, lay_tree
 from .user_settings import users_settings
 
+_NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+_FOLDERS = ("objects", "objects/info", "refs", "info")  # of a git directory
 SPARSE = "[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n"
 _ATTRIBUTES = b".gitattributes"
 _OPTIONS = ("core.autocrlf", "core.eol", "core.checkroundtripencoding")
@@ -125,24 +128,44 @@ def read_trust(source: Path, base: bytes = b"") -> Trust:
 def lay_directory(
     place: Path, trust: Trust, *, core: str, stores: Iterable[Path], shallow: bytes | None, sparse: bytes = b""
 ) -> Git:
-    """Write a git directory at `place`, which is not there yet, and return its git.
+    """Write a git directory at `place`, and return its git.
+
+    One that is there, exactly as it would be written, is taken; beside anything else, another one is written.
 
     `core` is the text of a config as `git init` writes it, `stores` are folders of objects that it borrows from, and
     `sparse` are the patterns of the files that its work tree holds, if that is not all.
     """
-    for folder in ("objects/info", "objects/pack", "refs", "info"):
-        (place / folder).mkdir(parents=True)
-    (place / "HEAD").write_text("ref: refs/heads/none\n")
-    (place / "config").write_text(core + (SPARSE if sparse else "") + trust.configuration(place / "filtered"))
-    (place / "info/exclude").write_bytes(trust.ignored)
-    (place / "info/attributes").write_bytes(_all_attributes(trust))
-    (place / "objects/info/alternates").write_bytes(alternates(stores))
-    if shallow is not None:
-        (place / "shallow").write_bytes(shallow)
-    if sparse:
-        (place / "info/sparse-checkout").write_bytes(sparse)
+    files = {
+        "HEAD": b"ref: refs/heads/none\n",
+        "info/attributes": _all_attributes(trust),
+        "objects/info/alternates": alternates(stores),
+    }
+    files |= {"info/exclude": trust.ignored} if trust.ignored else {}
+    files |= {"info/sparse-checkout": sparse} if sparse else {}
+    files |= {} if shallow is None else {"shallow": shallow}
+    while True:
+        config = core + (SPARSE if sparse else "") + trust.configuration(place / "filtered")
+        files["config"] = config.encode(errors="surrogateescape")
+        if is_laid(place, _FOLDERS, files):
+            break
+        if not os.path.lexists(place):
+            lay_tree(place, _FOLDERS, files)
+            break
+        place = place.with_name(f"{place.name}-anew")
     quiet = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
     return Git(place, quiet, trust.options, guarded=True, filtering=trust.filtering)
+
+
+def clone_config(core: str, persona: str, trust: Trust, *, sparse: bool) -> bytes:
+    """Return the config of a clone: the file system's (`core`), and the user's filters and line endings."""
+    name = re.sub(r"[^\w.+-]", "-", persona)
+    options = (option.partition("=") for option in trust.options)
+    endings = "".join(f"\t{key[len('core.') :]} = {value}\n" for key, _, value in options)
+    own = f'[user]\n\tname = "{name}"\n\temail = "{name}@team-mail.invalid"\n'
+    filters = trust.configuration() if trust.filtering else ""
+    core = re.sub(r"bare = true", "bare = false", core) + (SPARSE if sparse else "")
+    text = core + (f"[core]\n{endings}" if endings else "") + own + _NO_MAINTENANCE + filters
+    return text.encode(errors="surrogateescape")
 
 
 def read_base(git: Git, commit: str) -> Base:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...mail.clock import SystemClock
+from ..environment import surroundings
 from ..git import users_environment
 from ..hidden import git_settings
 
@@ -91,8 +92,9 @@ def _usual(source: Path) -> Iterator[str]:
 
 def _variables() -> object:
     """Return the variables that the settings depend on."""
-    own = {name: os.environ[name] for name in os.environ if name.startswith("GIT_")}
-    return own, {**git_settings()}, os.environ.get("HOME"), os.environ.get("XDG_CONFIG_HOME")
+    every = surroundings()
+    own = {name: value for name, value in every.items() if name.startswith("GIT_")}
+    return own, {**git_settings()}, every.get("HOME"), every.get("XDG_CONFIG_HOME")
 
 
 def _state(file: str) -> tuple[int, int, int, int] | None:

@@ -86,12 +86,13 @@ class Keeper:
         self._beaten = 0.0
         self._metered = "null"  # what the stream has told of tokens and money, as it was last written
 
-    def keep(self) -> None:
-        """Run the agent from its start to the report in `ended.json`; no process of it is alive afterwards."""
+    def keep(self) -> bool:
+        """Run the agent from its start to the report in `ended.json`; tell whether no process of it is alive then."""
         try:
             self._keep()
         finally:
             self._kill_all()
+        return not self._reap()
 
     def _keep(self) -> None:
         SIGNALS.signal(TERM, self._stop)
@@ -343,5 +344,6 @@ def main() -> None:
     """Keep the run that is described on standard input."""
     for descriptor in (LIFELINE, LOCK):
         os.set_inheritable(descriptor, False)
-    Keeper(Spec(*marshal.loads(read(int.from_bytes(read(8), "big"))))).keep()  # noqa: S302 - written by its own parent
-    os._exit(0)  # no clean-up is needed, and the scheduler is waiting
+    spec = Spec(*marshal.loads(read(int.from_bytes(read(8), "big"))))  # noqa: S302 - written by its own parent
+    alone = Keeper(spec).keep()
+    os._exit(0 if alone else 1)  # no clean-up is needed, and the scheduler is waiting

@@ -33,12 +33,39 @@ def waiting(top: str, steps: "list[str]") -> "tuple[list[str], list[str]]":
     `steps` lead from the workspace `top` to its run folder. Names that editors use for unfinished files are left
     alone, and so is a mail that could not be sent until it is changed: `NAME.error` says why, and is newer.
     """
-    requests = [name for name in listed(top, [*steps, "requests"]) if _is_request(name)]
-    if not (names := listed(top, [*steps, "outbox"])):
+    requests, names = _both(top, steps)
+    requests = [name for name in requests if _is_request(name)]
+    if not names:
         return requests, []
     mails = [name for name in names if is_final(name)]
     outbox = [*steps, "outbox"]
     return requests, [name for name in mails if f"{name}{ERROR}" not in names or _changed(top, outbox, name)]
+
+
+def _both(top: str, steps: "list[str]") -> "tuple[list[str], list[str]]":
+    """Return the names of all requests and mails; their run folder is opened once."""
+    try:
+        folder = open_below(top, steps)
+    except OSError:
+        return [], []
+    try:
+        return _names(folder, "requests"), _names(folder, "outbox")
+    finally:
+        os.close(folder)
+
+
+def _names(above: int, name: str) -> "list[str]":
+    """Return the names in a folder of an open one, sorted; nothing if it is gone or replaced."""
+    try:
+        folder = os.open(name, FOLDER, dir_fd=above)
+    except OSError:
+        return []
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+    finally:
+        os.close(folder)
 
 
 def is_final(name: str) -> bool:

@@ -133,13 +133,15 @@ class Warden:
             os.set_blocking(descriptor, False)
         SIGNALS.set_wakeup_fd(waking)
         self._inotify = Inotify()
-        self._poll = select.poll()
-        for descriptor in (0, self._woken, self._inotify.fd):
-            if descriptor >= 0:
-                self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
+        self._poll, self._deaf = select.poll(), select.poll()  # the second does not tell of changes of folders
+        for poll, told in ((self._poll, (0, self._woken, self._inotify.fd)), (self._deaf, (0, self._woken))):
+            for descriptor in told:
+                if descriptor >= 0:
+                    poll.register(descriptor, select.POLLIN | select.POLLHUP)
         self._runs: list[Run] = []
         self._gone = False  # nobody asks for runs any more
         self._looked = 0.0
+        self._changed = False  # something may wait in the folder of a run
 
     def serve(self) -> None:
         """Serve until the scheduler is gone and the last run is over."""
@@ -152,7 +154,7 @@ class Warden:
             prctl(PR_SET_DUMPABLE, 0)
             prctl(PR_SET_CHILD_SUBREAPER, 1)
         while self._runs or not self._gone:
-            for descriptor, _ in self._poll.poll(1000 * TICK if self._runs else None):
+            for descriptor, _ in self._news():
                 self._told(descriptor)
             if self._line < 0 and not self._gone:
                 self._leave()
@@ -170,6 +172,13 @@ class Warden:
             os.close(self._line)
             self._line = -1
 
+    def _news(self) -> "list[tuple[int, int]]":
+        """Wait until there is something to do: what was told, or a look that is due."""
+        if not self._runs:
+            return self._poll.poll()
+        poll, pause = (self._deaf, SOON) if self._changed else (self._poll, TICK)
+        return poll.poll(1000 * max(0.0, self._looked + pause - time.monotonic()))
+
     def _told(self, descriptor: int) -> None:
         if descriptor == 0:
             self._receive()
@@ -177,6 +186,7 @@ class Warden:
             os.read(self._woken, 1 << 10)
         else:
             self._inotify.drain()
+            self._changed = True
 
     def _receive(self) -> None:
         """Start the run that the scheduler asks for; take note that it is gone."""
@@ -204,7 +214,8 @@ class Warden:
     def _leave(self) -> None:
         """Start nothing more: the scheduler is gone, or shall start another warden."""
         self._gone = True
-        self._poll.unregister(0)
+        for poll in (self._poll, self._deaf):
+            poll.unregister(0)
         self._socket.close()
 
     def _exactly(self, size: int) -> bytes:
@@ -226,10 +237,13 @@ class Warden:
         self._runs.append(Run(keeper, [lock, output], mail))
 
     def _reap(self) -> None:
-        """Take note of the children that have ended. What a killed keeper left behind is ended with it."""
+        """Take note of the children that have ended. What a killed keeper left behind is ended with it.
+
+        One that ended by itself says by its exit code that it left nothing.
+        """
         while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if not pid:
@@ -237,10 +251,11 @@ class Warden:
             for run in self._runs:
                 if run.keeper == pid:
                     run.keeper = 0
-                    if LINUX:
+                    if LINUX and status:
                         kill_all(self._orphans, self._orphans)
                 if run.mail and run.mail.pid == pid:
                     run.mail.ended()
+                    self._changed = True
 
     def _orphans(self) -> "list[int]":
         """Return the pids of all processes below this one that belong to no living keeper and to no mail process."""
@@ -248,13 +263,13 @@ class Warden:
         return descendants(os.getpid(), ours)
 
     def _look(self) -> None:
-        """Look for mail, at most every few milliseconds: an agent may write without a pause."""
+        """Look for mail where there may be some, at most every few milliseconds: an agent may write without a pause."""
         now = time.monotonic()
-        if now - self._looked < SOON and any(run.mail for run in self._runs):
-            time.sleep(SOON)
+        if now - self._looked < (SOON if self._changed else TICK):
+            return
+        self._looked, self._changed = now, False
         for run in self._runs:
             run.look()
-        self._looked = time.monotonic()
 
     def _forget(self, run: Run) -> None:
         self._runs.remove(run)

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...mail.home import REFUSED, RUN_FOLDER
+from ...mail.log.disk import write_new
 from ..errors import WorkspaceStuck
 from ..keeping.inotify import Inotify
 from ..keeping.waiting import ERROR, listed, open_below, state, waiting
 
 INBOX = "inbox"
 TAKEN = ".taken"  # behind the number of a message that a run has taken into account
-FOLDERS = (INBOX, "outbox", "sent", "requests", "answers", "attachments")
+FOLDERS = (INBOX, "outbox", "requests")  # the others, `sent`, `answers` and `attachments`, are made when needed
 PREVIOUS = "previous.patch"  # what an attempt left that did not end well
 STEPS: list[str] = [*Path(RUN_FOLDER).parts]
 CONFLICT = "conflict"  # the versions of files in conflict with an earlier patch of the run's persona
@@ -66,16 +67,18 @@ class RunFolder:
         Raises WorkspaceStuck if the base commit has a link on the way, which would lead out of the workspace.
         """
         self._check()
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(parents=True, exist_ok=True)
+        place = str(self.path)
+        if os.path.lexists(place):
+            shutil.rmtree(place, ignore_errors=True)
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103 - this is done for each run, and pathlib takes longer
         for name in FOLDERS:
-            (self.path / name).mkdir(exist_ok=True)
-        script = self.path / "team-mail"
-        words = {"python": sys.executable, "launcher": str(LAUNCHER), "folder": str(self.path)}
+            with suppress(FileExistsError):
+                os.mkdir(f"{place}/{name}")  # noqa: PTH102
+        words = {"python": sys.executable, "launcher": str(LAUNCHER), "folder": place}
         words = {name: shlex.quote(word) for name, word in words.items()}
-        script.write_text(_SCRIPT.format(**words))
-        script.chmod(0o755)
-        (self.path / STARTUP).write_text(_STARTUP.format(folder=words["folder"]))
+        for name, text in (("team-mail", _SCRIPT), (STARTUP, _STARTUP)):
+            write_new(f"{place}/{name}", os.fsencode(text.format(**words)))
+        (self.path / "team-mail").chmod(0o755)
 
     def _check(self) -> None:
         """See that nothing leads out of the workspace before the first file is written."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ...mail.log.disk import read_file, replacing
+from ...mail.log.disk import read_file, replace_file
 from ..keeping.version import VERSION
 from .process import is_going, read_report
 
@@ -30,8 +30,7 @@ class LeftRun(NamedTuple):
 
 def write_left(folder: Path, left: LeftRun) -> None:
     """Write down what the next scheduler needs. An agent that is a process starts after it."""
-    with replacing(folder / _FILE, durable=False) as scratch:
-        scratch.write_text(json.dumps({"v": VERSION, **left._asdict()}))
+    replace_file(folder / _FILE, json.dumps({"v": VERSION, **left._asdict()}).encode())
 
 
 def read_left(folder: Path) -> LeftRun | None:

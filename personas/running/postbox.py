@@ -137,7 +137,7 @@ class Postbox:
 
     def _reply(self, name: str, answer: dict[str, Any]) -> None:
         with suppress(OSError):  # the agent removed the folder, and so the answer
-            self._folder.write("answers", name, json.dumps(answer).encode())
+            self._folder.give("answers", name, json.dumps(answer).encode())
 
     # -- the outbox
 

@@ -15,6 +15,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from ..git import Git
+from .promised import is_partial
+
+_LARGE = 64 << 20  # bytes of a commit, from which on it is worth while to share its files
+_AVERAGE = 16 << 10  # bytes of one file: to copy many small ones by reference takes longer than to write them
 _KEPT = 2  # commits whose files are kept
 _FICLONE = 0x40049409  # as on all machines but a few, where the system knows no such call and nothing is shared
 
@@ -50,6 +55,18 @@ class SharedFiles:
                     fill(made)
                     made.rename(place)
             return place
+
+
+def is_large(repository: Path, commit: str) -> bool:
+    """Tell whether the files of a commit are many bytes, and few for so many; a partial clone cannot tell.
+
+    `repository` is a git directory.
+    """
+    if is_partial(repository):
+        return False
+    listed = Git(repository).run("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+    sizes = [int(row.split()[3]) for row in listed.stdout.split(b"\0") if row.startswith(b"100")]
+    return not listed.returncode and sum(sizes) >= max(_LARGE, _AVERAGE * len(sizes))
 
 
 def copy_shared(source: Path, target: Path) -> bool:

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import heapq
 import json
 import os
 import socket
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...mail.log.disk import Disk, read_file, replacing
-from ...mail.process import alive, myself
+from ...mail.clock import SystemClock
+from ...mail.log.disk import Disk, read_file, replace_file
+from ...mail.process import alive, named
 from ..errors import NotPrepared, RunLeft
 from ..running.process import is_going
 
@@ -30,10 +34,29 @@ _VERSION = 1
 _LAST_PORT = 65_535
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _EVERY = "::"  # all addresses of this machine, by both protocols
+_SOON = 0.1  # seconds: a folder that was changed so lately may change again without a new time
 _TAKEN = {errno.EADDRINUSE, errno.EACCES}
 
 
 _held: dict[str, range] = {}  # the claims of this process, which need not be read
+
+
+class _Kept:
+    """The slots that this process keeps: the numbers by folder, and of each claim device, inode and time of its try."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Keep nothing, in a fork: it is the parent's."""
+        self.holders = 0
+        self.spare: dict[str, list[int]] = {}
+        self.written: dict[str, tuple[int, int]] = {}
+        self.tried: dict[str, float] = {}
+
+
+_kept, _turn = _Kept(), threading.Lock()
+os.register_at_fork(after_in_child=_kept.reset)
 
 
 class Slot(NamedTuple):
@@ -57,8 +80,15 @@ def variables_of(slot: int, port: int) -> dict[str, str]:
 
 
 class _Claim(NamedTuple):
+    """Who has taken a range of ports, and where the keepers of the run have their files; not of our own process."""
+
     file: str
     ports: range
+    process: Mapping[str, Any] = {}
+    keepers: str = ""
+
+
+_known: dict[str, tuple[int, Sequence[_Claim]]] = {}  # the claims of other teams, with the times of their folders
 
 
 @dataclass(frozen=True)
@@ -66,11 +96,13 @@ class Slots:
     """The slots of one team, in a folder of its own; each has `width` ports, the first one of slot 0 is `first`.
 
     The folders of other teams lie beside this team's; ports that they have taken are left out.
+    A slot that this process has kept is `believed` to have free ports for so many seconds after they were tried.
     """
 
     folder: Path
     first: int = 20_000
     width: int = 10
+    believed: float = 1.0
 
     @contextmanager
     def taken(self, keepers: Path) -> Generator[Slot]:
@@ -78,23 +110,65 @@ class Slots:
 
         `keepers` is the folder where the keepers of the run have their files, or below which they do.
         """
-        slot, left = self._take(keepers), False
+        slot, left = self._retaken(keepers) or self._take(keepers), False
         try:
             yield slot
         except RunLeft:  # it keeps its slot while its keeper lives
             left = True
             raise
         finally:
-            with suppress(OSError):
-                if not left:
-                    Path(self._file(slot.number)).unlink(missing_ok=True)
-            _held.pop(self._file(slot.number), None)
+            self._give_back(slot.number, left=left)
+
+    def _give_back(self, number: int, *, left: bool) -> None:
+        with _turn:
+            if _kept.holders and not left:
+                heapq.heappush(_kept.spare.setdefault(str(self.folder), []), number)
+                return
+        _forget(self._file(number), remove=not left)
+
+    def _retaken(self, keepers: Path) -> Slot | None:
+        """Take a slot that this process has kept, if its ports are still free."""
+        with _turn:
+            spare = _kept.spare.get(str(self.folder))
+            number = heapq.heappop(spare) if spare else None
+        if number is None:
+            return None
+        file = self._file(number)
+        ports = _held[file]
+        is_free = SystemClock().monotonic() - _kept.tried.get(file, 0.0) < self.believed or self._tried(file, ports)
+        if len(ports) == self.width and is_free and self._rewritten(file, keepers, ports):
+            return Slot(number, ports.start)
+        _forget(file, remove=True)
+        return None
+
+    def _rewritten(self, file: str, keepers: Path, ports: range) -> bool:
+        """Write the keepers of another run into the claim of a slot; tell whether it was still ours.
+
+        Where the words are as long as those before, as those of runs are, no reader sees half of them.
+        """
+        data, known = _claim(keepers, ports), _kept.written.get(file)
+        try:
+            claim = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(claim)
+                if (status.st_dev, status.st_ino) != known:
+                    return False
+                if status.st_size == len(data):
+                    os.pwrite(claim, data, 0)
+                    return True
+            finally:
+                os.close(claim)
+            self._write(file, keepers, ports)
+        except OSError:
+            return False
+        return True
 
     def _take(self, keepers: Path) -> Slot:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
         with os.fdopen(Disk().open(self.folder / "lock", os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            own = _claims([str(self.folder)])
+            own = _claims(str(self.folder))
             taken = {claim.file for claim in own}
             number = next(number for number in count() if self._file(number) not in taken)
             return Slot(number, self._reserve(number, keepers, own))
@@ -107,15 +181,20 @@ class Slots:
         file, others = self._file(number), [*own, *self._foreign()]
         for port in self._candidates(number):
             ports = range(port, port + self.width)
-            if any(_overlap(ports, claim.ports) for claim in others) or not all(map(_is_free, ports)):
+            if any(_overlap(ports, claim.ports) for claim in others) or not self._tried(file, ports):
                 continue
             self._write(file, keepers, ports)
             others = [*own, *self._foreign()]
             if not any(_overlap(ports, claim.ports) and Path(claim.file) < Path(file) for claim in others):
                 return port
-        Path(file).unlink(missing_ok=True)
-        _held.pop(file, None)
+        _forget(file, remove=True)
         raise NotPrepared(f"no {self.width} free ports from {self.first} on; set port in [workspace] of team.toml")
+
+    @staticmethod
+    def _tried(file: str, ports: range) -> bool:
+        """Tell whether a server could listen on each of the ports, and remember when that was."""
+        _kept.tried[file] = SystemClock().monotonic()
+        return all(map(_is_free, ports))
 
     def _candidates(self, number: int) -> Iterator[int]:
         """Yield first ports: that of the slot itself, then those after it, then those before it."""
@@ -126,17 +205,61 @@ class Slots:
     def _foreign(self) -> Sequence[_Claim]:
         """Find the claims of the teams beside this one."""
         team, own = self.folder.parent, self.folder.name
-        others = (name for name in os.listdir(team.parent) if name != team.name)  # noqa: PTH208 - as in `_files_in`
-        return _claims(f"{team.parent}/{name}/{own}" for name in others)
+        teams, name = str(team.parent), team.name
+        others = (f"{teams}/{other}/{own}" for other in os.listdir(teams) if other != name)  # noqa: PTH208 - as below
+        began = SystemClock().now().timestamp()
+        return [claim for folder in others for claim in _known_claims(folder, began)]
 
     def _write(self, file: str, keepers: Path, ports: range) -> None:
-        claim = {"v": _VERSION, "process": myself(), "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
-        with replacing(Path(file), durable=False) as scratch:
-            scratch.write_text(json.dumps(claim) + "\n")
-        _held[file] = ports
+        data = _claim(keepers, ports)
+        replace_file(Path(file), data)
+        status = os.stat(file)  # noqa: PTH116 - as in `_files_in`
+        _held[file], _kept.written[file] = ports, (status.st_dev, status.st_ino)
 
     def _file(self, number: int) -> str:
         return f"{self.folder}/{number}.json"
+
+
+def _claim(keepers: Path, ports: range) -> bytes:
+    process = _myself(os.getpid())
+    claim = {"v": _VERSION, "process": process, "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
+    return f"{json.dumps(claim)}\n".encode()
+
+
+@cache
+def _myself(pid: int) -> dict[str, Any]:
+    return named(pid)
+
+
+def _forget(file: str, *, remove: bool) -> None:
+    """Hold a slot no longer; with `remove`, nobody does."""
+    with suppress(OSError):
+        if remove:
+            Path(file).unlink(missing_ok=True)
+    _held.pop(file, None)
+    _kept.written.pop(file, None)
+    _kept.tried.pop(file, None)
+
+
+@contextmanager
+def kept_slots() -> Generator[None]:
+    """Keep the slots that are given back, for whoever needs one next in this process: then no other one is looked for.
+
+    To others they are taken until the last such context ends.
+    """
+    with _turn:
+        _kept.holders += 1
+    try:
+        yield
+    finally:
+        with _turn:
+            _kept.holders -= 1
+            spare = {} if _kept.holders else {**_kept.spare}
+            for folder in spare:
+                del _kept.spare[folder]
+        for folder, numbers in spare.items():
+            for number in numbers:
+                _forget(f"{folder}/{number}.json", remove=True)
 
 
 def _files_in(folder: str) -> Iterator[str]:
@@ -146,22 +269,50 @@ def _files_in(folder: str) -> Iterator[str]:
         yield from (f"{folder}/{name}" for name in names if name[:1].isdigit() and name.endswith(".json"))
 
 
-def _claims(folders: Iterable[str]) -> Sequence[_Claim]:
-    """Return the claims in some folders whose run may still have a process."""
-    claims: list[_Claim] = []
-    living: dict[str, bool] = {}
-    for file in chain.from_iterable(map(_files_in, folders)):
-        if file in _held:
-            claims.append(_Claim(file, _held[file]))
-            continue
+def _claims(folder: str) -> Sequence[_Claim]:
+    """Return the claims of a team whose run may still have a process; those of this process are not read."""
+    files = [*_files_in(folder)]
+    own = [_Claim(file, _held[file]) for file in files if file in _held]
+    return [*own, *_living(_read(file for file in files if file not in _held))]
+
+
+def _known_claims(folder: str, now: float) -> Sequence[_Claim]:
+    """Return the claims of another team as `_claims` does, read again only once a file there has come or gone.
+
+    What has no process any more never has one again. `now` is the time in seconds.
+    """
+    try:
+        changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - as in `_files_in`
+    except OSError:
+        return ()
+    known = _known.get(folder)
+    if known and known[0] == changed and not known[1]:
+        return ()
+    claims = [*_living(known[1] if known and known[0] == changed else _read(_files_in(folder)))]
+    if changed < 1e9 * (now - _SOON):
+        _known[folder] = changed, claims
+    return claims
+
+
+def _read(files: Iterable[str]) -> Iterator[_Claim]:
+    """Read claims; what is none, or is gone by now, is passed over."""
+    for file in files:
         with suppress(OSError, ValueError, KeyError, TypeError):
             claim: Any = json.loads(read_file(Path(file)))
-            process = repr(claim["process"])
-            if process not in living:
-                living[process] = alive(claim["process"])
-            if living[process] or _is_kept(Path(claim["keepers"])):
-                claims.append(_Claim(file, range(claim["port"], claim["port"] + claim["ports"])))
-    return claims
+            ports = range(claim["port"], claim["port"] + claim["ports"])
+            yield _Claim(file, ports, {**claim["process"]}, str(claim["keepers"]))
+
+
+def _living(claims: Iterable[_Claim]) -> Iterator[_Claim]:
+    """Yield those of whose run a process may be left."""
+    living: dict[str, bool] = {}
+    for claim in claims:
+        if (process := repr(claim.process)) not in living:
+            living[process] = alive(claim.process)
+        if living[process] or any(
+            _is_kept(Path(now.keepers)) for now in _read([claim.file])
+        ):  # it may name another run
+            yield claim
 
 
 def _is_kept(folder: Path) -> bool:

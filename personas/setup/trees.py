@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ..errors import WorkspaceStuck
 
+_LATER = 0.5  # seconds until what nobody needs is removed
 _AT_ONCE = 400  # folders that one process removes
 
 
@@ -30,6 +32,51 @@ def remove_trees(places: Sequence[Path]) -> None:
     """Remove many folders as far as it can be done: some hundred at a time, which takes a third of one by one."""
     for at in range(0, len(places), _AT_ONCE):
         subprocess.run(["rm", "-rf", "--", *places[at : at + _AT_ONCE]], capture_output=True, check=False)  # noqa: S603, S607
+
+
+class Remover:
+    """Removes folders half a second later, in a thread: many with one process, and none while a result is waited for.
+
+    Whoever needs them gone calls `settle`. What cannot be removed costs room.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Condition()
+        self._places: list[Path] = []
+        self._at_work = self._hurries = False
+
+    def add(self, places: Sequence[Path]) -> None:
+        """Have folders removed that nobody uses any more."""
+        with self._turn:
+            self._places += places
+            if not self._at_work:
+                self._at_work = True
+                threading.Thread(target=self._work, name="remover", daemon=True).start()
+
+    def settle(self, *, remove: bool = True) -> None:
+        """Return once nothing is left to be removed, or with `remove` off, once nothing is being removed."""
+        with self._turn:
+            if not remove:
+                self._places.clear()
+            self._hurries = True
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: not self._at_work)
+            self._hurries = False
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._hurries, _LATER)
+                places, self._places = self._places, []
+                if not places:
+                    self._at_work = False
+                    self._turn.notify_all()
+                    return
+            remove_trees([place for place in places if os.path.lexists(place)])
+            for place in places:
+                if os.path.lexists(place):
+                    with suppress(OSError, WorkspaceStuck):
+                        remove_tree(place)
 
 
 def size_of(place: Path) -> int:

@@ -19,7 +19,6 @@ from ...mail.errors import TeamMailError
 from ...mail.log.event import Draft, Event
 from ...mail.render import listed
 from ...personas.agent import Assignment, Outcome
-from ...personas.running.warden_process import leased
 from ..context import Context
 from ..errors import InvalidTasks, Stopped
 from ..kinds import Budget, LaunchReason, PatchStatus, RunStatus, TaskStatus
@@ -30,6 +29,7 @@ from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, StepResult, TaskQueue
 from ..runs.launch import MOST_SETUPS, Launch
 from ..runs.local import LocalRunner, RunnerFactory
+from ..runs.preparation import between_runs
 from ..runs.record import task_finished
 from ..runs.run import Batch
 from ..runs.watch import Watch
@@ -140,7 +140,8 @@ class Dispatch:
         try:
             if any(sprint.commits for sprint in self.state.work.sprints):  # it is resumed
                 self._landing.put_back()
-            with self._watch, self._landing.pushes, leased(needed=needed), executor(self.config.max_workers) as threads:
+            runs, workers = between_runs(needed=needed), executor(self.config.max_workers)
+            with self._watch, self._landing.pushes, runs, workers as threads:
                 self._carry_out(queue, threads)
         finally:
             if not self.is_left:

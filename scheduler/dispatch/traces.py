@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...mail.log.blobs import BlobMissing, Blobs
-from ...mail.log.disk import read_file, reason_of
+from ...mail.log.disk import read_file, reason_of, write_new
 from ..errors import NotReady
 from ..state.dispatches import DispatchState
 from ..tasks.task import DispatchConfig, Task
@@ -95,30 +96,34 @@ class Traces:
 
     def _put(self, name: str, document: dict[str, Any], spare: str = "") -> str | None:
         """Write a file, under the name `spare` if `name` is taken; return the name used, None if writing failed."""
-        scratch = self.folder / _scratch()
+        scratch, is_there = self.folder / _scratch(), True
         try:
             text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-            scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
+            write_new(str(scratch), text.encode(errors="backslashreplace"))
             name = spare if spare and _is_taken(self.folder / name, scratch) else name
             if not spare and not _may_write(self.folder / name):
                 self._failed(name, f"it {_NO_TRACE}")
                 return None
             scratch.replace(self.folder / name)
+            is_there = bool(spare)  # if `_is_taken` has linked it, both names are left
         except OSError as error:
             self._failed(name, reason_of(error))
             return None
         finally:
-            with suppress(OSError):  # it still exists after a failure, or if `_is_taken` linked it
-                scratch.unlink()
+            if is_there:
+                with suppress(OSError):
+                    scratch.unlink()
         return name
 
 
 def _may_write(path: Path) -> bool:
     """Tell whether a trace may take a path: nothing is there, or a link, or an earlier trace."""
-    if path.is_symlink() or not path.exists():
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
         return True
-    if not path.is_file():
-        return False
+    if not stat.S_ISREG(mode):
+        return stat.S_ISLNK(mode)
     try:
         known: Any = json.loads(read_file(path))
     except (ValueError, RecursionError):

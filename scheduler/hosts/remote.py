@@ -173,7 +173,7 @@ class OfferedWork:
     def _offer(self, epoch: int, before: Offer | None = None) -> Offer | None:
         """Offer the run, and return what counts then, which may be what an earlier epoch returned."""
         launch, batch, context = self.launch, self.batch, self.context
-        timeout = timeout_of(context, launch, batch)
+        timeout = timeout_of(context, launch, batch.left)
         persona = context.roster.get(launch.persona)
         job = before.job if before else Handed.of(
             replace(launch, timeout=timeout), batch, mail=self.mail, team=context.roster.personas,

@@ -15,13 +15,13 @@ from typing import Self
 
 from ...mail.errors import LogError, TeamMailError
 from ...personas.running.process import is_going
-from ...personas.running.warden_process import leased
 from ...personas.spending.usage import Usage
 from ..context import Context
 from ..limits.ledger import Ledger
 from ..progress import Listener, Progress, silent
 from .launch import Launch
 from .local import LocalRunner, RunnerFactory
+from .preparation import between_runs
 from .progress import RunOffered, RunStarted
 from .run import Batch, Runner, RunResult
 from .watch import Watch
@@ -64,7 +64,7 @@ class OpenRuns:
     def __enter__(self) -> Self:
         """Watch the log, and keep a warden, until all runs are over."""
         self._stack.enter_context(self.watch)
-        self._stack.enter_context(leased())
+        self._stack.enter_context(between_runs())
         most = self._context.settings.sprint.max_parallel
         self._threads = self._stack.enter_context(self._executor(most + _LEFT))
         return self
@@ -75,6 +75,7 @@ class OpenRuns:
         if error is not None and self.busy:
             self.watch.end()
         self._stack.__exit__(kind, error, trace)
+        self._context.mirror.settle()
 
     @property
     def running(self) -> frozenset[str]:

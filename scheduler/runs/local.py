@@ -105,13 +105,14 @@ class LocalRunner:
             return None
         if over := self.watch.refused(launch.run, launch.persona, launch.agent):
             return self._refuse(launch, over)
-        self._mail.choose(launch, lambda mail: self._record.started(launch, batch, mail))
+        begun = list[int]()
+        self._mail.choose(launch, lambda mail: begun.append(self._record.started(launch, batch, mail)))
         if over := self.watch.withdrawn(launch.run):
             self._record.withdrawn(launch, over)
             self._mail.forget(launch)
             return self._refuse(launch, over)
         self.listener(run_started(launch))
-        work = self._work(launch, batch)
+        work = replace(self._work(launch, batch), head=begun[-1])
         return self._to_its_end(work, work.play)
 
     def harvest(self, launch: Launch, batch: Batch, *, stop: bool = False) -> RunResult | None:

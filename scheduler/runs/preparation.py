@@ -19,10 +19,11 @@ from ...personas.errors import NotPrepared
 from ...personas.kinds import OutcomeStatus
 from ...personas.running.left import read_left
 from ...personas.running.process import is_going
+from ...personas.running.warden_process import leased
 from ...personas.setup.caches import FOLDER as CACHES
 from ...personas.setup.caches import RUNS
 from ...personas.setup.preparation import NOTHING, Prepared, furnish, set_up
-from ...personas.setup.slots import Slot
+from ...personas.setup.slots import Slot, kept_slots
 from ...personas.workspace import Workspace
 from ..context import Context
 from ..foretell.looker import OpenRun
@@ -32,9 +33,9 @@ from ..setup import setup_of, slots_of
 from ..state.facts import Run
 from .launch import Launch
 from .progress import setup_failed
-from .run import Batch
 
 FOLDER = "setup"  # in the folder of a run: the output of its set-up
+_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 _LAST_LINES = 20
 _LAST_WORDS = 200  # characters
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
@@ -90,17 +91,6 @@ def looked_at(context: Context, runs: Iterable[Run]) -> Iterator[OpenRun]:
                 yield OpenRun(run.id, run.persona, workspace, folder, litter, ready.apart, ready.made)
 
 
-def timeout_of(context: Context, launch: Launch, batch: Batch) -> float:
-    """Return how long a run may take, in seconds: what its launch says, else its persona, else its agent.
-
-    It is never longer than what is left of the sprint.
-    """
-    settings, persona = context.settings.agents.get(launch.agent), context.roster.get(launch.persona)
-    own = persona.timeout if persona else None
-    timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
-    return timeout if batch.left is None else min(timeout, batch.left)
-
-
 @contextmanager
 def slot_of(context: Context, folder: Path) -> Generator[Slot]:
     """Take a slot for a run whose files are in `folder`. Raises NotPrepared if there is none."""
@@ -110,6 +100,24 @@ def slot_of(context: Context, folder: Path) -> Generator[Slot]:
         except (TeamMailError, OSError) as error:
             raise not_prepared(error) from None
         yield slot
+
+
+def timeout_of(context: Context, launch: Launch, left: float | None) -> float:
+    """Return how long a run may take: what its launch says, else its persona, else its agent, in the sprint.
+
+    `left` is the time that the sprint has left; all of them are in seconds.
+    """
+    settings, persona = context.settings.agents.get(launch.agent), context.roster.get(launch.persona)
+    own = persona.timeout if persona else None
+    timeout = launch.timeout or own or (settings.timeout if settings else _TIMEOUT)
+    return timeout if left is None else min(timeout, left)
+
+
+@contextmanager
+def between_runs(*, needed: bool = False) -> Generator[None]:
+    """Keep the warden and the slots of this process between runs; with `needed`, the warden is started at once."""
+    with leased(needed=needed), kept_slots():
+        yield
 
 
 @dataclass(frozen=True)

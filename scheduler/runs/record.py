@@ -10,7 +10,7 @@ from typing import Any
 from ...mail.clock import rfc3339
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import Blobs
-from ...mail.log.event import Draft, derived_id
+from ...mail.log.event import Draft, Event, derived_id
 from ...personas.agents.result import printed
 from ...personas.capture.commits import Kept
 from ...personas.kinds import OutcomeStatus
@@ -36,13 +36,16 @@ class RunRecord:
     `offered` tells which of them are handed out to workers. Its methods raise LogError where the log cannot be written.
     """
 
-    append: Callable[[Sequence[Draft]], object]
+    append: Callable[[Sequence[Draft]], Sequence[Event]]
     blobs: Blobs
     supervisor: dict[str, Any] = field(default_factory=myself)
     offered: Callable[[Launch], bool] = lambda _: False
 
-    def started(self, launch: Launch, batch: Batch, mail: Sequence[str]) -> None:
-        """Write that a run is about to start, and the ids of the mail that it is given: no other run is meanwhile."""
+    def started(self, launch: Launch, batch: Batch, mail: Sequence[str]) -> int:
+        """Write that a run is about to start, and the ids of the mail that it is given: no other run is meanwhile.
+
+        Return the seq of this event.
+        """
         data: dict[str, Any] = {
             "sprint": batch.sprint,
             "persona": launch.persona,
@@ -60,7 +63,7 @@ class RunRecord:
             data["offered"] = True
         if launch.assignment:
             data |= _task(launch) | kept(self.blobs, "input", launch.assignment.input)
-        self.append([_draft(Kind.RUN_STARTED, launch, data)])
+        return self.append([_draft(Kind.RUN_STARTED, launch, data)])[-1].seq
 
     def withdrawn(self, launch: Launch, over: Overspent) -> None:
         """Write that a run whose start is on record did not begin, because of a budget: it counts for none."""

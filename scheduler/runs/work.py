@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ...mail.errors import TeamMailError
@@ -76,7 +77,7 @@ class Work:
     def __post_init__(self) -> None:
         self.conflict = ConflictFiles(self.context, None)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The folder that keeps the run's files: `.team/runs/<run>`."""
         return self.context.home / "runs" / self.launch.run
@@ -123,7 +124,7 @@ class Work:
         if self.launch.previous:
             with suppress(BlobMissing, OSError):  # it is done without what is lost
                 (folder.path / PREVIOUS).write_bytes(self.context.mailbox.blobs.read(self.launch.previous.sha256))
-        self.head = self.context.mailbox.log.head().seq
+        self.head = self.head or self.context.mailbox.log.head().seq
         self._resume(self.mail.of(self.launch))
         job = replace(self._job(place), slot=slot.number, port=slot.port, resume=self.resumption.session)
         mail, agent = self._mail_process(place), self.context.agents[self.launch.agent]
@@ -209,7 +210,7 @@ class Work:
         """Remove the workspace: all that counts is on record."""
         if self.batch.base:
             with suppress(OSError, TeamMailError):  # what cannot be removed costs room, not a patch
-                self.context.mirror.remove(self.launch.run)
+                self.context.mirror.remove_soon(self.launch.run)
 
     def _made(self) -> Workspace | None:
         """Make the workspace; without a repository it is an empty folder. All that is known of the run is of it.
@@ -229,7 +230,11 @@ class Work:
         return workspace
 
     def _place(self, workspace: Workspace | None) -> Path:
-        return workspace.path if workspace else self.folder / "work"
+        return workspace.path if workspace else self._empty
+
+    @cached_property
+    def _empty(self) -> Path:
+        return self.folder / "work"
 
     def _mail_process(self, place: Path) -> MailProcess:
         human, session = self.context.settings.team.human, self.context.session
@@ -258,7 +263,8 @@ class Work:
         outcome = limited(outcome, self._is_command, lambda: read_stream(log_of(self.folder)), self.context.clock.now())
         folder = RunFolder(self._place(workspace))
         self.unsent = folder.unsent()
-        self.read += taken_into_account(self.context, folder, self.launch.persona, self.read)
+        if self.watch.delivery.is_on:
+            self.read += taken_into_account(self.context, folder, self.launch.persona, self.read)
         if workspace is None:
             return RunResult(self._judged(outcome, self._place(None), None))
         if not workspace.exists and outcome.status == OutcomeStatus.STOPPED:
@@ -354,7 +360,7 @@ class Work:
         """Return the run's job. When its prompt is written, so is what the next scheduler needs."""
         context, launch = self.context, self.launch
         self.folder.mkdir(parents=True, exist_ok=True)
-        timeout = timeout_of(context, launch, self.batch)
+        timeout = timeout_of(context, launch, self.batch.left)
         return Job(
             launch.run, launch.persona, launch.attempt, launch.sprint, lambda: self._prompt(place, timeout), place,
             self.folder, context.home, timeout, self.watch.stop_of(launch.run, may_leave=self._is_command),

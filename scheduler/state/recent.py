@@ -24,7 +24,8 @@ class RecentState:
     """State since the last sprint began. `append` and `read` may be called from any thread."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
+        self._turn = threading.Condition()
+        self._under_way = set[object]()  # appends whose events are not remembered yet
         self._fold: Fold | None = None
         self._unread: dict[str, tuple[Mail, ...]] = {}
         self._refused: tuple[Run, ...] = ()
@@ -32,26 +33,39 @@ class RecentState:
         self._appended: dict[int, Event] = {}
 
     def append(self, append: Callable[[], list[Event]]) -> list[Event]:
-        """Let events be appended to the log, and remember them.
+        """Let events be appended to the log, and remember them. Appends of several threads share a flush of the disk.
 
         Nobody reads before they are remembered: they would be taken for those of others, and all be read again.
         """
+        own, events = object(), list[Event]()
         with self._turn:
+            self._under_way.add(own)
+        try:
             events = append()
-            if self._fold is not None:
-                self._appended |= {event.seq: event for event in events if event.seq > self._head}
+        finally:
+            with self._turn:
+                self._under_way.discard(own)
+                if self._fold is not None:
+                    self._appended |= {event.seq: event for event in events if event.seq > self._head}
+                self._turn.notify_all()
         return events
 
     def read(self, projections: Projections, log: Log, roster: Sequence[str], now: str) -> State:
         """Return the state as of `now`, a timestamp; `roster` are the personas whose unread mail counts."""
         with self._turn:
-            head = log.head().seq
+            head = self._remembered(log)
             fold = self._fold_appended(projections, roster, head)
             if fold is None:
                 fold = self._read(projections, roster, head, now)
                 if log.head().seq != head:
                     self._fold = None  # of the events appended meanwhile, some were read and some not
             return replace(fold.state(), unread=self._unread, refused=self._refused)
+
+    def _remembered(self, log: Log) -> int:
+        """Return the seq of the log's head, once all that this process has appended up to there is remembered."""
+        head, before = log.head().seq, {*self._under_way}
+        self._turn.wait_for(lambda: before.isdisjoint(self._under_way))
+        return max(head, self._head)
 
     def _fold_appended(self, projections: Projections, roster: Sequence[str], head: int) -> Fold | None:
         """Fold the events since the last reading; None if others wrote some, or one starts a sprint."""

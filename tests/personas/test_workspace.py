@@ -11,7 +11,6 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from team_mail.personas import workspace as workspaces
 from team_mail.personas.agent import Job
 from team_mail.personas.agents.command import CommandAgent
 from team_mail.personas.capture.capture import Capture
@@ -20,6 +19,7 @@ from team_mail.personas.capture.trust import Trust
 from team_mail.personas.capture.user_settings import users_settings
 from team_mail.personas.errors import GitError, WorkspaceLost, WorkspaceStuck
 from team_mail.personas.running.folder import RunFolder
+from team_mail.personas.setup import sharing
 from team_mail.personas.workspace import Captured, Mirror
 
 from ..waiting import until_old
@@ -611,7 +611,7 @@ def place(request, tmp_path):
 
 def test_workspaces_of_a_large_commit_share_what_is_in_their_files_where_the_file_system_can(place, monkeypatch):
     """Each has its own files all the same, and what somebody does to those they were copied from is in none of them."""
-    monkeypatch.setattr(workspaces, "_LARGE", 1_000_000)
+    monkeypatch.setattr(sharing, "_LARGE", 1_000_000)
     files = {f"d{number % 4}/{number}": ("100644", os.urandom(100_000)) for number in range(40)}
     project = repository(place / "project", files | {"link": ("120000", b"d0/0"), "run": ("100755", b"#!/bin/sh\n")})
     mirror, commit = Mirror(project, place / "work"), git(project, "rev-parse", "HEAD")

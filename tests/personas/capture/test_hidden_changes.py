@@ -32,6 +32,12 @@ def mirror(project, tmp_path_factory):
     return Mirror(project, tmp_path_factory.mktemp("work"))
 
 
+@pytest.fixture
+def mirror_alone(project, tmp_path):
+    """A mirror that no other test has."""
+    return Mirror(project, tmp_path / "work")
+
+
 def as_before(place: Path, before: os.stat_result) -> None:
     os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
 
@@ -113,3 +119,60 @@ def test_no_change_can_be_hidden(project, mirror, hiding, edits, loses_index):
 
     assert {*captured.files} == changed
     assert bool(captured.patch) == bool(changed)
+
+
+def hide_all(directory: Path) -> None:
+    (directory / "info/exclude").write_text("*\n")
+
+
+def start_program(directory: Path) -> None:
+    program = directory.parent / "program"
+    program.write_text(f"#!/bin/sh\ntouch {directory.parent}/started\n")
+    program.chmod(0o755)
+    with (directory / "config").open("a") as config:
+        config.write(f"[core]\n\tfsmonitor = {program}\n")
+
+
+def put_link(directory: Path) -> None:
+    (directory / "config").rename(directory.parent / "config")
+    (directory / "config").symlink_to(directory.parent / "config")
+
+
+def take_objects_away(directory: Path) -> None:
+    (directory / "objects").rename(directory.parent / "objects")
+    (directory / "objects").symlink_to(directory.parent / "objects")
+
+
+def leave_object(directory: Path) -> None:
+    (directory / "objects/00").mkdir()
+
+
+def shorten(directory: Path) -> None:
+    (directory / "info/attributes").write_bytes((directory / "info/attributes").read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("harm", [hide_all, start_program, put_link, take_objects_away, leave_object, shorten])
+def test_a_git_directory_that_is_not_as_it_was_written_is_not_taken(mirror_alone, project, harm):
+    """The one by which the clones were filled captures them, unless a byte of it is another one by then."""
+    workspace = mirror_alone.workspace("run-2", git(project, "rev-parse", "HEAD"))
+    (directory,) = (mirror_alone.folder / "mirror.git/trusted").iterdir()
+    (workspace.path / "new").write_text("new\n")
+    harm(directory)
+
+    captured = workspace.capture()
+    other = mirror_alone.workspace("run-3", workspace.base)
+
+    assert captured.files == ("new",)
+    assert (other.path / "README").read_bytes() == b"one\n"
+    assert {path.name for path in directory.parent.glob("*-*-*")} == {f"{directory.name}-anew"}
+    assert not (directory.parent / "started").exists()
+
+
+def test_the_git_directory_by_which_a_clone_was_filled_captures_it(mirror_alone, project):
+    """And nothing is written to it, so that it is that of the next one as well."""
+    workspace = mirror_alone.workspace("run-2", git(project, "rev-parse", "HEAD"))
+    (workspace.path / "new").write_text("new\n")
+
+    assert workspace.capture().files == ("new",)
+    assert mirror_alone.workspace("run-3", workspace.base).capture().files == ()
+    assert len([*(mirror_alone.folder / "mirror.git/trusted").iterdir()]) == 1

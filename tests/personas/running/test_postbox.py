@@ -355,6 +355,7 @@ def test_a_folder_that_the_agent_replaced_by_a_link_leads_nowhere(run, tmp_path,
     before = listed(target)
     run.put("mail.md", "---\nto: bob\n---\nHello\n")
     folder = run.folder.path / place
+    folder.mkdir(exist_ok=True)
     folder.rename(tmp_path / "away")
     folder.symlink_to(target)
     run.mail().finish()

@@ -1,5 +1,6 @@
 """Slots: no two runs of a team have the same number or port while they live, whoever started them and is killed."""
 
+import fcntl
 import json
 import os
 import signal
@@ -10,12 +11,12 @@ from contextlib import ExitStack
 
 import pytest
 from team_mail.personas.errors import NotPrepared
-from team_mail.personas.setup.slots import Slots
+from team_mail.personas.setup.slots import Slots, kept_slots
 
 HOLDER = """
 import sys
 from pathlib import Path
-from team_mail.personas.setup.slots import Slots
+from team_mail.personas.setup.slots import Slots, kept_slots
 with Slots(Path(sys.argv[1]), int(sys.argv[3]), 5).taken(Path(sys.argv[2])) as slot:
     print(slot.number, slot.port, flush=True)
     sys.stdin.read()
@@ -163,3 +164,73 @@ def test_a_file_that_is_no_claim_is_no_slot(folder, first, tmp_path):
     with Slots(folder, first, 5).taken(tmp_path) as slot:
         assert slot.number == 0
         assert json.loads((folder / "0.json").read_text())["port"] == slot.port
+
+
+def test_a_slot_that_a_process_keeps_is_its_next_one_and_nobody_elses(hold, folder, first, tmp_path):
+    """Its file stays, with the keepers of the run that has it now; it goes with the last who keeps slots."""
+    slots, file = Slots(folder, first, 5), folder / "0.json"
+    with kept_slots():
+        with slots.taken(tmp_path / "run-1"):
+            inode = file.stat().st_ino
+        assert got(hold())[0] == 1
+        with slots.taken(tmp_path / "run-2") as slot:
+            assert (slot, file.stat().st_ino) == ((0, first), inode)
+            assert json.loads(file.read_text())["keepers"] == str(tmp_path / "run-2")
+        with slots.taken(tmp_path / "a run with a longer name") as slot:
+            assert slot.number == 0
+            assert json.loads(file.read_text())["keepers"] == str(tmp_path / "a run with a longer name")
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("taken", ["port", "file"])
+def test_a_kept_slot_is_looked_at_before_it_is_used_again(folder, first, tmp_path, taken):
+    """A port of it may be in use by now, or somebody may have removed its file."""
+    slots = Slots(folder, first, 5, believed=0)
+    with kept_slots(), ExitStack() as stack:
+        with slots.taken(tmp_path / "run-1"):
+            pass
+        if taken == "port":
+            stack.enter_context(socket.socket()).bind(("127.0.0.1", first + 4))
+        else:
+            (folder / "0.json").unlink()
+        with slots.taken(tmp_path / "run-2") as slot:
+            assert slot == (0, first + 5 if taken == "port" else first)
+            assert (folder / "0.json").exists()
+    assert [*folder.glob("*.json")] == []
+
+
+def test_other_teams_see_the_keepers_of_the_run_that_has_a_kept_slot_now(folder, first, tmp_path):
+    """A process that is killed leaves its slot to the keeper of its last run, whatever others knew of it before."""
+    code = f"""
+import os
+from pathlib import Path
+from team_mail.personas.setup.slots import Slots, kept_slots
+slots = Slots(Path({str(folder)!r}), {first}, 5)
+with kept_slots():
+    with slots.taken(Path({str(tmp_path / "run-1")!r})):
+        pass
+    print(flush=True)
+    input()
+    with slots.taken(Path({str(tmp_path / "run-2")!r})):
+        print(flush=True)
+        input()
+        os._exit(0)
+"""
+    other = Slots(folder.parents[1] / "another" / "slots", first, 5)
+    for name in ("run-1", "run-2"):
+        (tmp_path / name).mkdir()
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as team:
+        team.stdout.readline()
+        os.utime(folder, (0, 0))  # so that others take what they read for known
+        with other.taken(tmp_path / "theirs") as slot:
+            assert slot.port == first + 5
+        print(file=team.stdin, flush=True)
+        team.stdout.readline()
+        with (tmp_path / "run-2" / "alive").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            team.communicate("\n")
+            with other.taken(tmp_path / "theirs") as slot:
+                assert slot.port == first + 5
+    with other.taken(tmp_path / "theirs") as slot:
+        assert slot.port == first
