@@ -59,7 +59,7 @@ def best(window: Window, leave: Collection[str] = ()) -> dict[tuple[str, str], i
     return counts
 
 
-def strangers(window: Window, woven: Woven, git: Git, folder: Path) -> list[str]:
+def strangers(woven: Woven, git: Git, folder: Path) -> list[str]:
     """Return the keys of patches that landed with a tree that neither `git apply --3way` nor `git merge-tree` gives.
 
     Both are given whole trees: the one before the commit, and those before and after the patch.
@@ -96,9 +96,7 @@ def _commit(git: Git, tree: str, *parents: str) -> str:
     return git.line(*WHO, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", "bench")
 
 
-def _applied(
-    window: Window, queue: Sequence[PatchSubmission], folder: Path, ways: Sequence[tuple[str, ...]]
-) -> int:
+def _applied(window: Window, queue: Sequence[PatchSubmission], folder: Path, ways: Sequence[tuple[str, ...]]) -> int:
     path, landed = folder / "index", 0
     index = window.git.using(index=path, work_tree=folder, objects=folder)
     index("read-tree", window.tip)

@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import chain, pairwise, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
@@ -82,7 +82,10 @@ def sources(folder: Path) -> dict[str, list[Source]]:
             continue
         begun = f"{match['name']}_{match['version'].rpartition('-')[0]}.orig"
         upstream = tuple(path for path in sorted(folder.glob(f"{begun}*")) if re.search(r"\.tar\.\w+$", path.name))
-        source, known = Source(match["name"], match["version"], upstream, debian), packages.setdefault(match["name"], {})
+        source, known = (
+            Source(match["name"], match["version"], upstream, debian),
+            packages.setdefault(match["name"], {}),
+        )
         if any(path.name.startswith(f"{begun}.tar.") for path in upstream):
             known[upstream] = max(source, known.get(upstream, source), key=lambda each: each.rank)
     return {name: sorted(known.values(), key=lambda each: each.rank) for name, known in packages.items()}
@@ -118,7 +121,7 @@ def _write_upstream(stream: IO[bytes], source: Source, mark: int) -> None:
                 parts = PurePosixPath(member.name).parts[len(tops) == 1 :]
                 if not parts or ".git" in parts or parts[0] == "debian" or ".." in parts:
                     continue
-                path = "/".join([*(part[1:] if part else ()), *parts])
+                path = "/".join([*(part.groups() if part else ()), *parts])
                 file = None if member.issym() else tar.extractfile(member)
                 body = file.read() if file else os.fsencode(member.linkname)
                 mode = b"120000" if member.issym() else b"100755" if member.mode & 0o100 else b"100644"
@@ -164,7 +167,7 @@ def windows_of(git: Git, folder: Path, versions: Sequence[Series], size: int, mo
             tip = part[0].base
             submissions = [_anew(git, folder, _submission(git, age, each), tip) for age, each in enumerate(part)]
             yield Window(f"{series.source.name} {series.source.version} beside {number}", git, tip, submissions)
-    for old, new in zip(versions, versions[1:], strict=False):
+    for old, new in pairwise(versions):
         name = f"{old.source.name} {old.source.version} {new.source.version}"
         turns = [each for each in chain(*zip_longest(old.patches, new.patches)) if each]
         for kind, queue in (("newer", old.patches), ("both", turns)):
@@ -238,7 +241,7 @@ def row(window: Window, *, beside: bool) -> Row:
         seconds = time.perf_counter() - begun
         leave = [each.submission.key for each in (*woven.refused, *woven.held)]
         counts = best(window, leave) if beside else {}
-        odd = strangers(window, woven, git, Path(name)) if beside else []
+        odd = strangers(woven, git, Path(name)) if beside else []
         return Row(
             window.name, len(window.submissions), len(woven.landed), len(woven.present), len(leave),
             {", ".join(key): count for key, count in counts.items()}, odd,
