@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from engines import WHO, by_three_way
 from team_mail.personas.git import Git
 from team_mail.scheduler.meaning.notice import notices
 from team_mail.scheduler.weaver.patch import PatchSubmission
@@ -28,7 +29,6 @@ FILES = 2_000
 FOLDERS = 50
 LINES = 60
 WHEN = "2026-01-01T00:00:00Z"
-WHO = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")
 
 
 class Row(NamedTuple):
@@ -167,20 +167,6 @@ def many(repository: Repository, files: int) -> Row:
     return Row(f"weave of 200 patches, {files:,} files", f"{taken:.1f} s", f"{count} land", "≤ 20 s", taken <= 20)
 
 
-def by_three_way(window: Window, folder: Path) -> int:
-    """Apply the patches of a window one after the other by `git apply --3way`; what conflicts is taken back."""
-    path, landed = folder / "index", 0
-    index = window.git.using(index=path, work_tree=folder, objects=folder)
-    index("read-tree", window.tip)
-    for submission in window.submissions:
-        before = path.read_bytes()
-        if index.run("apply", "--cached", "--3way", "-", stdin=submission.patch, cwd=folder).returncode:
-            path.write_bytes(before)
-        else:
-            landed += 1
-    return landed
-
-
 def measured(window: Window, rounds: int) -> Row:
     """Weave a window and apply it by the loop, in turn; both write their objects apart."""
     own, loop, lands, applies = list[float](), list[float](), 0, 0
@@ -188,7 +174,7 @@ def measured(window: Window, rounds: int) -> Row:
         with tempfile.TemporaryDirectory(prefix="team-mail-bench-") as name:
             (folder := Path(name, "loop")).mkdir()
             begun = time.perf_counter()
-            applies = by_three_way(window, folder)
+            applies = by_three_way(window, window.submissions, folder)
             loop.append(time.perf_counter() - begun)
             (folder := Path(name, "own")).mkdir()
             begun = time.perf_counter()

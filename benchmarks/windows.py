@@ -20,7 +20,7 @@ from team_mail.personas.git import Git
 from team_mail.scheduler.weaver.patch import PatchSubmission
 
 WHEN = "2026-01-01T00:00:00Z"
-_PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
+PATCH = ("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
 _HOT, _WANTED = 8, 0.4  # files that everybody wants, and the share of changes that are theirs
 _WHO = b"bench <bench@example.org> 1767225600 +0000"
 
@@ -50,7 +50,7 @@ def _change(git: Git, age: int, commit: str, first: str, second: str | None = No
     base, head = (git.line("merge-base", first, second), second) if second else (first, commit)
     who, subject = git.line("show", "-s", "--format=%an%x00%s", head).split("\0")
     return PatchSubmission(
-        f"{age:03}-{commit[:10]}", f"{who} {age:03}", base, git(*_PATCH, base, head), age, subject, WHEN
+        f"{age:03}-{commit[:10]}", f"{who} {age:03}", base, git(*PATCH, base, head), age, subject, WHEN
     )
 
 
@@ -104,7 +104,7 @@ def crowded(folder: Path, *, files: int, commits: int = 600, patches: int = 58) 
     git = Git(folder / ".git")
     heads = [(git.line("rev-parse", f"patch{age}^"), git.line("rev-parse", f"patch{age}")) for age in range(patches)]
     submissions = [
-        PatchSubmission(f"{age:03}", f"persona-{age:03}", base, git(*_PATCH, base, head), age, f"patch {age}", WHEN)
+        PatchSubmission(f"{age:03}", f"persona-{age:03}", base, git(*PATCH, base, head), age, f"patch {age}", WHEN)
         for age, (base, head) in enumerate(heads)
     ]
     return Window("crowded", git, git.line("rev-parse", "main"), submissions)
@@ -114,7 +114,7 @@ def _step(history: _History, hot: list[str], names: list[str], number: int) -> l
     """Change some files in a commit, hot ones oftener; move one to another folder now and then."""
     dice = history.dice
     changes: list[tuple[str, list[str] | None]] = []
-    for name in {dice.choice(hot if dice.random() < _WANTED else names) for _ in range(dice.choice((1, 3, 8)))}:
+    for name in sorted({dice.choice(hot if dice.random() < _WANTED else names) for _ in range(dice.choice((1, 3, 8)))}):
         if (lines := history.at(number, name)) is None:
             continue
         if dice.random() < (0.01 if name in hot else 0.1):

@@ -25,14 +25,14 @@ _MODULES = b".gitmodules"
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Where a shell knows no such limit, as on macOS for memory, the patch is read without it.
 _LIMIT = 'ulimit -v "$1" 2>/dev/null; ulimit -t "$2" 2>/dev/null; shift 2\n'
-# A shell starts git in a third of the time that Python takes, so one shell applies many patches. Each has a folder of
-# its own to work in, because `--cached --3way` writes there what another patch has added by the same name.
+# A shell starts git in a third of the time that Python takes, so one shell applies many patches. What merges has a
+# folder of its own to work in, because `--cached --3way` writes there what another patch has added by the same name.
 _APPLY = (
     _LIMIT
     + """
 names=$1 top=$PWD; shift
 for name in $names; do
-    mkdir -p "$name.work" && cd "$name.work" || exit
+    cd "$name.work" 2>/dev/null || cd work || exit
     export GIT_INDEX_FILE="$top/$name.index" GIT_WORK_TREE="$PWD"
     "$@" "$top/$name.patch" 2>"$top/$name.said"
     echo $? >"$top/$name.code"
@@ -191,6 +191,8 @@ def apply_each(
     Memory, in KiB, is not limited where merge drivers may run: some map more than they use.
     """
     workers, git = min(_AT_ONCE, os.cpu_count() or 1, len(names)), quarantine.git
+    for folder in [f"{name}.work" for name in names] if options else ["work"]:
+        (quarantine.folder / folder).mkdir(exist_ok=True)
 
     def apply(part: Sequence[str]) -> None:
         arguments = (memory, str(limits.seconds), " ".join(part))

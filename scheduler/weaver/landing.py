@@ -22,6 +22,7 @@ from .scratch import Quarantine
 from .tree import Applied, Tree
 
 WAYS = (THREE_WAY, MERGE_TREE)
+_AHEAD = 4  # patches that are merged at once, as long as they land
 
 
 @dataclass
@@ -72,15 +73,15 @@ class Branch:
         """Land patches one after the other; yield for each whether it landed.
 
         Merges are made ahead, for twice as many of the next patches after each that does not land: it leaves the branch
-        as it was, and so what is known of the next.
+        as it was, and so what is known of the next. One that lands leaves most files as they were.
         """
-        ahead = 2
+        ahead = _AHEAD
         for number, each in enumerate(queue):
             if not self.tree.fits(each.changes):
                 following = [each for each in queue[number : number + ahead] if not self.tree.fits(each.changes)]
                 self.merging.foresee(self.tree, following, ways)
             landed = self.land(each, ways)
-            ahead = 1 if landed else 2 * ahead
+            ahead = _AHEAD if landed else 2 * ahead
             yield each, landed
 
     def _commit(self, each: Applied, tree: Tree, changes: Iterable[Change], how: str) -> None:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from ...mail.log.disk import read_file
@@ -20,17 +21,20 @@ from ...personas.git import Git
 from .applying import apply_each
 from .commit import write_commit
 from .index import read_index, read_stages, write_index
-from .patch import Change, Entry, PatchSubmission, WeaveLimits, changed, text
+from .patch import GITLINK, SYMLINK, Change, Entry, PatchSubmission, WeaveLimits, changed, text
 from .scratch import Quarantine
-from .tree import Applied, Tree, tree_of
+from .tree import FOLDER, Applied, Tree, tree_of
 
 _AT_LEAST = 50  # merges of neighbours that are worth a process
 _AT_LEAST_FAR = 8  # merges with old bases that are
+_AT_LEAST_TOGETHER = 16  # patches in one process of `git apply`, of which each brings
+_TOGETHER = 1 << 16  # bytes at most: git's memory grows with what it reads at once
 _SIDES = 3
 _CANONICAL = (
-    "diff-tree", "--stdin", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3",
+    "diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "-U3",
     "--src-prefix=a/", "--dst-prefix=b/",
 )  # fmt: skip
+_PART = re.compile(rb'^diff --git "?a/(\d+)/', re.MULTILINE)  # where a file begins in the patches of many folders
 Files = tuple[tuple[bytes, Entry], ...]
 Versions = tuple[Files, Files, Files] | tuple[str, str, str]  # of the files that matter; or whole trees by their ids
 
@@ -83,6 +87,7 @@ class Merging:
     _versions: dict[Asked, Versions] = field(default_factory=dict[Asked, Versions])
     _attempts: dict[Asked, Attempt] = field(default_factory=dict[Asked, Attempt])
     _patches: dict[Contents, bytes] = field(default_factory=dict[Contents, bytes])
+    _parts: dict[Contents, tuple[bytes, bytes]] = field(default_factory=dict[Contents, tuple[bytes, bytes]])
     _conflicts: set[FileConflict] = field(default_factory=set[FileConflict])
 
     def changes(self, way: str, tree: Tree, each: Applied) -> Sequence[Change] | None:
@@ -141,7 +146,7 @@ class Merging:
         self._versions = {asked: versions for asked, versions in self._versions.items() if asked in wanted}
         merges = {*self._versions.values()}
         self._merges = {versions: merge for versions, merge in self._merges.items() if versions in merges}
-        for known in (self._applications, self._attempts, self._patches, self._conflicts):
+        for known in (self._applications, self._attempts, self._patches, self._parts, self._conflicts):
             known.clear()
 
     # -- by `git merge-tree`, which follows renames
@@ -181,13 +186,86 @@ class Merging:
     # -- by `git apply --3way`
 
     def _apply(self, tree: Tree, patches: Sequence[Applied]) -> None:
-        """Merge patches with the same tree, file by file."""
+        """Merge patches with the same tree, file by file; those that git may refuse to merge by one process each."""
         attempts = {self._attempt(tree, each): each for each in patches}
         asked = {key: each for key, each in attempts.items() if key not in self._applications}
-        self._rewrite(list(asked.values()))
-        names = [self._prepare(key) for key in asked]
+        self._apply_together([key for key, each in asked.items() if _is_common(tree, each)])
+        left = {key: each for key, each in asked.items() if key not in self._applications}
+        self._rewrite(list(left.values()))
+        names = [self._prepare(key) for key in left]
         apply_each(self.quarantine, names, self.limits, "--3way")
-        self._applications |= {key: self._outcome(name, key) for key, name in zip(asked, names, strict=True)}
+        self._applications |= {key: self._outcome(name, key) for key, name in zip(left, names, strict=True)}
+
+    # Patches by one process: each in a folder of its own, which git takes for files that have nothing to do with each
+    # other. If git refuses one of them it writes nothing, and each is merged alone.
+
+    def _apply_together(self, attempts: Sequence[Attempt]) -> None:
+        attempts = [] if self._has_rules else [key for key in attempts if not self._defines_macros(key[1])]
+        self._rewrite_together(attempts)
+        attempts = [key for key in attempts if len(self._parts[key[0]][1]) <= _TOGETHER]
+        size = max(_AT_LEAST_TOGETHER, -(-len(attempts) // (os.cpu_count() or 1)))
+        groups = [attempts[start : start + size] for start in range(0, len(attempts), size)]
+        names = [self._prepare_together(group) for group in groups]
+        apply_each(self.quarantine, names, self.limits, "--3way")
+        for name, group in zip(names, groups, strict=True):
+            self._applications |= self._outcomes(name, group)
+
+    @cached_property
+    def _has_rules(self) -> bool:
+        """Whether the repository has rules for paths from its top, which do not hold in another folder."""
+        return self.quarantine.has_drivers or (self.quarantine.git.directory / "info" / "attributes").exists()
+
+    def _defines_macros(self, files: Files) -> bool:
+        """Tell whether attributes are defined, which git reads at the top alone."""
+        rules = {entry.oid for path, entry in files if path == b".gitattributes"}
+        return any(b"[attr]" in blob for blob in self.quarantine.blobs(rules).values())
+
+    def _rewrite_together(self, attempts: Sequence[Attempt]) -> None:
+        """Have git rewrite patches with full blob ids, each in a folder whose name no other has."""
+        asked = [contents for contents in dict.fromkeys(each for each, _ in attempts) if contents not in self._parts]
+        fresh = {b"%d" % number: contents for number, contents in enumerate(asked, len(self._parts))}
+        if not fresh:
+            return
+        sides = ({name: Entry(FOLDER, each[side]) for name, each in fresh.items()} for side in (0, 1))
+        tops = [self.quarantine.write_folder(side) for side in sides]
+        output = self.quarantine.git(*_CANONICAL, *tops)
+        parts = list(_PART.finditer(output))
+        texts: dict[bytes, list[bytes]] = {name: [] for name in fresh}
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            texts[part[1]].append(output[part.start() : following.start() if following else len(output)])
+        self._parts |= {each: (name, b"".join(texts[name])) for name, each in fresh.items()}
+
+    def _prepare_together(self, attempts: Sequence[Attempt]) -> str:
+        """Write patches and one index in which git is to merge them; return how their names begin."""
+        own, files = self.quarantine.fresh("attempts"), dict[bytes, Entry]()
+        for contents, around in attempts:
+            files |= {self._parts[contents][0] + b"/" + path: entry for path, entry in around}
+        own.with_suffix(".patch").write_bytes(b"".join(self._parts[contents][1] for contents, _ in attempts))
+        write_index(own.with_suffix(".index"), files, self.quarantine.digits)
+        return own.name
+
+    def _outcomes(self, name: str, attempts: Sequence[Attempt]) -> dict[Attempt, Sequence[Change] | None]:
+        """Return what came of patches that were merged together; nothing if git refused or did not end."""
+        own = self.quarantine.folder / name
+        stages = read_stages(own.with_suffix(".index"), self.quarantine.digits) or {}
+        code = own.with_suffix(".code")
+        ended = read_file(code).strip() if code.exists() else b""
+        if ended != b"0" and not (ended == b"1" and any(number for _, number in stages)):
+            return {}
+        merges: dict[bytes, dict[tuple[bytes, int], Entry]] = {self._parts[contents][0]: {} for contents, _ in attempts}
+        for (path, number), entry in stages.items():
+            folder, _, inner = path.partition(b"/")
+            merges[folder][inner, number] = entry
+        outcomes: dict[Attempt, Sequence[Change] | None] = {}
+        for contents, files in attempts:
+            merge = merges[self._parts[contents][0]]
+            self._note(THREE_WAY, ((path, number, entry) for (path, number), entry in merge.items() if number))
+            conflicts = any(number for _, number in merge)
+            whole = {path: entry for (path, _), entry in merge.items()}
+            outcomes[contents, files] = None if conflicts else changed(dict(files), whole)
+        return outcomes
+
+    # One patch by one process.
 
     def _attempt(self, tree: Tree, each: Applied) -> Attempt:
         asked = tree.oid, _contents(each)
@@ -203,7 +281,7 @@ class Merging:
         if not fresh:
             return
         lines = [f"{before} {after}\n" for before, after in fresh]
-        output, place = self.quarantine.git(*_CANONICAL, stdin="".join(lines).encode()), 0
+        output, place = self.quarantine.git(*_CANONICAL, "--stdin", stdin="".join(lines).encode()), 0
         for contents, line, following in zip(fresh, lines, [*lines[1:], ""], strict=True):
             place += len(line)
             end = output.index(b"\n" + following.encode(), place - 1) + 1 if following else len(output)
@@ -261,6 +339,13 @@ def _stage(beside: re.Pattern[bytes], line: bytes) -> Stage:
     entry, _, path = line.partition(b"\t")
     mode, oid, number = entry.decode().split(" ")
     return Stage(beside.sub(b"", path), int(number), Entry(mode, oid))
+
+
+def _is_common(tree: Tree, each: Applied) -> bool:
+    """Tell whether a patch changes only files with lines, and of those that were there none that the tree has not."""
+    entries = [entry for change in each.changes for entry in (*change[1:], tree[change.path]) if entry]
+    there = all(tree[change.path] for change in each.changes if change.old)
+    return there and all(entry.mode not in {GITLINK, SYMLINK} for entry in entries)
 
 
 def _contents(each: Applied) -> Contents:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,7 +18,7 @@ from team_mail.scheduler.weaver.objects.pack import NewObject, write_pack
 from team_mail.scheduler.weaver.objects.reader import ObjectReader
 from team_mail.scheduler.weaver.patch import WeaveLimits
 from team_mail.scheduler.weaver.scratch import quarantine
-from team_mail.scheduler.weaver.tree import read_tree
+from team_mail.scheduler.weaver.tree import Tree, read_tree
 
 from ...samples import examples
 from ..project import Project, lines
@@ -107,6 +108,55 @@ def test_what_is_known_of_earlier_merges_changes_none(project, tips, work):
             for way in WAYS:
                 known = [merging.changes(way, tree, each) for each in applied]
                 assert known == [Merging(scratch, LIMITS).changes(way, tree, each) for each in applied]
+
+
+@given(st.lists(EDITS, min_size=2, max_size=4), st.lists(EDITS, min_size=2, max_size=6))
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_patches_that_are_merged_together_are_merged_as_git_merges_each_alone(project, tips, work):
+    """Whatever stands beside them, whatever was merged before, and whichever of them git refuses."""
+    commits = [project.commit(edited(edits, f"tip{n}"), project.base) for n, edits in enumerate(tips)]
+    submissions = [project.submission(f"p{n}", edited(edits, f"p{n}")) for n, edits in enumerate(work)]
+    with quarantine(project.git, project.base) as scratch:
+        applied = apply_all(scratch, read_tree(scratch, project.base), submissions, LIMITS)[0]
+        merging = Merging(scratch, LIMITS)
+        for number, tree in enumerate([read_tree(scratch, commit) for commit in commits]):
+            if queue := applied[number % 2 :]:
+                merging.foresee(tree, queue, ["3way"])
+            for each in applied:
+                assert merging.changes("3way", tree, each) == alone(scratch, tree, each)
+
+
+def alone(scratch, tree, each):
+    """Merge a patch with all files of a tree by `git apply --3way`; return what changes, None for a conflict."""
+    index = scratch.index("alone").using(work_tree=scratch.fresh("alone"))
+    (work := Path(index.settings["GIT_WORK_TREE"])).mkdir()
+    index("read-tree", tree.commit)
+    patch = scratch.git("diff-tree", "-p", "--binary", "--full-index", "--no-renames", each.base.oid, each.tree)
+    if index.run("apply", "--cached", "--3way", "-", stdin=patch, cwd=work).returncode:
+        return None
+    return tuple(tree.changes_to(Tree(index.line("write-tree"), scratch)))
+
+
+def test_rules_that_hold_only_at_the_top_hold_for_patches_that_are_merged_together(tmp_path):
+    """Of the repository, and macros, which git reads in no other folder; other attributes hold in any."""
+    text = {"a": lines(count=9), "d/c": lines(count=9)}
+    rules = {".gitattributes": "[attr]ours merge=union\na ours\n", "d/.gitattributes": "c merge=union\n"}
+    for number, (files, info) in enumerate([(rules, ""), ({}, "/a merge=union\nd/c merge=union\n")]):
+        project = Project(tmp_path / str(number), text | files)
+        (project.git.directory / "info").mkdir(exist_ok=True)
+        (project.git.directory / "info" / "attributes").write_text(info)
+        tip = project.commit({name: body.replace("line 5", "tip") for name, body in text.items()}, project.base)
+        submissions = [
+            project.submission(f"{name}{n}", {name: text[name].replace("line 5", f"{n}")})
+            for name in text
+            for n in "12"
+        ]
+        with quarantine(project.git, tip) as scratch:
+            tree = read_tree(scratch, tip)
+            applied = apply_all(scratch, read_tree(scratch, project.base), submissions, LIMITS)[0]
+            merging = Merging(scratch, LIMITS)
+            merging.foresee(tree, applied, ["3way"])
+            assert [merging.changes("3way", tree, each) is None for each in applied] == [False] * 4
 
 
 def test_patches_that_all_fail_are_merged_by_few_processes(project, monkeypatch):
