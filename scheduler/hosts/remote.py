@@ -63,9 +63,9 @@ class RemoteRunner(LocalRunner):
         self._listens = threading.Lock()
         self._is_listening = False
 
-    def _work(self, launch: Launch, batch: Batch) -> RunWork:
+    def _work(self, launch: Launch, batch: Batch, head: int = 0) -> RunWork:
         if not _is_offered(launch):
-            return super()._work(launch, batch)
+            return super()._work(launch, batch, head)
         mail = tuple(self._mail.of(launch))
         self._listen(launch)
         return OfferedWork(self.context, self.watch, self._board, self._hints, self.listener, launch, batch, mail)

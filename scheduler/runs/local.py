@@ -112,7 +112,7 @@ class LocalRunner:
             self._mail.forget(launch)
             return self._refuse(launch, over)
         self.listener(run_started(launch))
-        work = replace(self._work(launch, batch), head=begun[-1])
+        work = self._work(launch, batch, begun[-1])
         return self._to_its_end(work, work.play)
 
     def harvest(self, launch: Launch, batch: Batch, *, stop: bool = False) -> RunResult | None:
@@ -128,9 +128,10 @@ class LocalRunner:
     def _refuse(self, launch: Launch, over: Overspent) -> None:
         self.listener(Progress(f"{launch.name} (attempt {launch.attempt}): not started, {over.text}"))
 
-    def _work(self, launch: Launch, batch: Batch) -> RunWork:
+    def _work(self, launch: Launch, batch: Batch, head: int = 0) -> RunWork:
+        """Return what carries out a run. `head` is the seq of the last event before it, 0 if that is not known."""
         reporter = launch.persona in self.context.settings.reporters
-        return Work(self.context, self.watch, self._mail, self.listener, launch, batch, reporter)
+        return Work(self.context, self.watch, self._mail, self.listener, launch, batch, reporter, head=head)
 
     def _to_its_end(self, work: RunWork, how: Callable[[], RunResult]) -> RunResult | None:
         """Do the work of a run and put its end on record; only then is its workspace removed."""

@@ -35,7 +35,6 @@ from .launch import Launch
 from .progress import setup_failed
 
 FOLDER = "setup"  # in the folder of a run: the output of its set-up
-_TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
 _LAST_LINES = 20
 _LAST_WORDS = 200  # characters
 _TIMEOUT = 1_800.0  # seconds, for agents that no table of the settings describes
