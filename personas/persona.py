@@ -21,6 +21,7 @@ from .errors import PersonaError
 from .frontmatter import BOOLEANS, Fault, Part, read_front
 from .running.rules import Rules
 
+DELIVERIES = ("next", "running")
 MAX_FILE = 256 << 10  # bytes
 _KNOWN = frozenset({"mode", "schedule", "hired_by", "pronouns", "automation_mode"})  # of other tools, kept as they are
 _ALIASES = frozenset({"path", "allowedpaths", "allowpaths", "pathsallowed", "writepaths", "writablepaths"})
@@ -37,8 +38,9 @@ class Persona:
     `priority` are launched and landed earlier; in each sprint, it starts `after` the work of others is woven. One that
     is scheduled `by_mail` takes part once it has mail. `sparse` are the folders that its workspaces hold; None means
     those of the settings. `model` is the one that its runs ask for, empty for the agent's own. `commands` are globs of
-    the commands that an agent which asks may run: an empty tuple means none, None means any. `extra` has the keys that
-    are not ours.
+    the commands that an agent which asks may run: an empty tuple means none, None means any. `deliver` is "running" for
+    mail that reaches its runs while they go on, "next" for mail that waits; empty means as the settings say. `extra`
+    has the keys that are not ours.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Persona:
     model: str = ""
     commands: tuple[str, ...] | None = None
     template: bool | None = True
+    deliver: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
     line: int = 1
@@ -116,6 +119,7 @@ def made_persona(id: str, parts: Mapping[str, Part], prompt: str, start: int, so
         model=_model(parts.get("model")),
         commands=_commands(parts.get("commands")),
         template=_is_template(parts.get("template"), source),
+        deliver=_deliver(parts.get("deliver")),
         extra=_extra(parts),
         source=source,
         line=start + len(prompt) - len(prompt.lstrip("\n")),
@@ -179,6 +183,14 @@ def _is_template(part: Part | None, source: Path | None) -> bool:
     if not BOOLEANS[text.lower()] and source and source.name.endswith(".j2"):
         raise part.fault("is false, and a file named .j2 is a template; leave it out, or rename the file")
     return BOOLEANS[text.lower()]
+
+
+def _deliver(part: Part | None) -> str:
+    if part is None or not (text := part.text()):
+        return ""
+    if text not in DELIVERIES:
+        raise part.fault(f"is {text[:40]!r}; write running for mail that reaches its runs, or next")
+    return text
 
 
 def _priority(part: Part | None) -> int:
