@@ -21,6 +21,7 @@ from .errors import PersonaError
 from .frontmatter import BOOLEANS, Fault, Part, read_front
 from .running.rules import Rules
 
+DELIVERIES = ("next", "running")
 MAX_FILE = 256 << 10  # bytes
 LABEL = r"[a-z0-9][a-z0-9_.-]{0,39}"
 MOST_LABELS = 6  # of one persona, or one worker
@@ -40,7 +41,8 @@ class Persona:
     is scheduled `by_mail` takes part once it has mail. `sparse` are the folders that its workspaces hold; None means
     those of the settings. `model` is the one that its runs ask for, empty for the agent's own. `commands` are globs of
     the commands that an agent which asks may run: an empty tuple means none, None means any. Where runs are offered to
-    workers, only one with all of its `labels` takes them. `extra` has the keys that are not ours.
+    workers, only one with all of its `labels` takes them. `deliver` is "running" for mail that reaches its runs while
+    they go on, "next" for mail that waits; empty means as the settings say. `extra` has the keys that are not ours.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Persona:
     commands: tuple[str, ...] | None = None
     labels: tuple[str, ...] = ()
     template: bool | None = True
+    deliver: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Path | None = None
     line: int = 1
@@ -120,6 +123,7 @@ def made_persona(id: str, parts: Mapping[str, Part], prompt: str, start: int, so
         commands=_commands(parts.get("commands")),
         labels=_labels(parts.get("labels")),
         template=_is_template(parts.get("template"), source),
+        deliver=_deliver(parts.get("deliver")),
         extra=_extra(parts),
         source=source,
         line=start + len(prompt) - len(prompt.lstrip("\n")),
@@ -183,6 +187,14 @@ def _is_template(part: Part | None, source: Path | None) -> bool:
     if not BOOLEANS[text.lower()] and source and source.name.endswith(".j2"):
         raise part.fault("is false, and a file named .j2 is a template; leave it out, or rename the file")
     return BOOLEANS[text.lower()]
+
+
+def _deliver(part: Part | None) -> str:
+    if part is None or not (text := part.text()):
+        return ""
+    if text not in DELIVERIES:
+        raise part.fault(f"is {text[:40]!r}; write running for mail that reaches its runs, or next")
+    return text
 
 
 def _priority(part: Part | None) -> int:

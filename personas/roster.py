@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +52,11 @@ class Roster(NamedTuple):
         except CycleError as knot:
             return f"personas wait for each other (`after` in their files): {' -> '.join(knot.args[1][::-1])}"
         return None
+
+    def reached(self, names: Iterable[str], default: str) -> list[str]:
+        """Return those whose mail reaches their runs while they go on: as their files say, else as the `default`."""
+        own = {persona.id: persona.deliver for persona in self.personas if persona.deliver}
+        return [name for name in names if own.get(name, default) == "running"]
 
     def get(self, id: str) -> Persona | None:
         """Return the persona with this id, or None."""

@@ -243,9 +243,10 @@ class Context:
 
         Of several it is the one that began first and goes on. Runs that are `over` have ended, if not on record.
         """
-        if self.settings.sprint.deliver != "running":
+        reached = self.roster.reached(personas, self.settings.sprint.deliver)
+        if not reached:
             return {}
-        live = (run for run in read_going(self.mailbox.projections, personas) if run.id not in over)
+        live = (run for run in read_going(self.mailbox.projections, reached) if run.id not in over)
         reachable: dict[str, Run] = {}
         for run in live:
             if run.persona not in reachable and liveness(self.home, run).goes_on:

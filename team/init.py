@@ -60,7 +60,7 @@ class Made(NamedTuple):
     def document(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
         lists: dict[str, Any] = {key: [*getattr(self, key)] for key in ("personas", "agents", "hooks", "tools")}
-        lists["others"] = [{"path": each.path, "count": each.count} for each in self.others]
+        lists["others"] = [{"path": each.path, "count": each.agents} for each in self.others]
         return self._asdict() | lists | {"home": str(self.home)}
 
 

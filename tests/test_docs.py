@@ -12,6 +12,7 @@ from team_mail.team.commands import team as team_cli
 ROOT = Path(__file__).parent.parent
 OF_USE = (
     "tutorial", "mail", "log", "sprint", "runs", "settings", "agents", "costs", "personas", "dispatch", "claims",
+    "personas-foreign",
     "sessions", "llm-api", "llm-api-actions",
     "llm-api-phone", "plan", "notify", "diagnostics", "security", "architecture", "glossary", "schedules", "jules",
     "repositories", "github", "mcp", "acp", "chat", "hooks", "cluster",

@@ -43,6 +43,7 @@ _SLUGS = {Format.CLAUDE, Format.CODEX, Format.GEMINI}  # whose names are ids
 NATIVE = {Format.EGREGORA: ("id", "emoji", "scheduled")}
 _OURS = {  # what no other format says
     "after": "others are not waited for",
+    "deliver": "mail waits until it is called",
     "priority": "there is no order of landing",
     "sparse": "all folders are there",
     "emoji": "it has none",
@@ -110,8 +111,7 @@ def own_keys(persona: Persona) -> dict[str, Any]:
         exact = seconds(text := span(persona.timeout)) == persona.timeout
         front["timeout"] = text if exact else f"{number(persona.timeout)}s"
     front["scheduled"] = scheduled
-    if persona.priority:
-        front["priority"] = persona.priority
+    front |= {key: value for key in ("priority", "deliver") if (value := getattr(persona, key))}
     if persona.after:
         front["after"] = [*persona.after]
     if persona.template is not True and has_braces(persona.prompt):

@@ -16,7 +16,7 @@ class Found(NamedTuple):
     """A folder or a file of another tool, from the top of the repository, and how many agents may be in it."""
 
     path: str
-    count: int
+    agents: int
     is_folder: bool = True
 
 
@@ -27,4 +27,4 @@ def found_in(top: Path) -> list[Found]:
     folders += [Found(_PERSONAS, len(egregora))] if egregora else []
     crews = sorted(path for pattern in _CREWS for path in top.glob(pattern) if path.is_file())
     files = [Found(str(path.relative_to(top)), len(files_of(path)), is_folder=False) for path in crews]
-    return [each for each in (*folders, *files) if each.count]
+    return [each for each in (*folders, *files) if each.agents]

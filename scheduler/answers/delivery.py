@@ -43,14 +43,13 @@ class Delivery:
         self._open: dict[str, _Open] = {}
         self._over: set[str] = set()
 
-    @property
-    def is_on(self) -> bool:
-        """Whether the settings want it."""
-        return self._context.settings.sprint.deliver == "running"
+    def is_on(self, persona: str) -> bool:
+        """Tell whether the file of a persona, or else the settings want it."""
+        return bool(self._context.roster.reached([persona], self._context.settings.sprint.deliver))
 
     def begin(self, run: str, persona: str, workspace: Path) -> None:
         """Deliver to a run from now on, and what came before and is not in its prompt."""
-        if self.is_on:
+        if self.is_on(persona):
             with self._turn:
                 self._open[run] = _Open(persona, RunFolder(workspace))
                 self._deliver(persona)

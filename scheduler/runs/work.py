@@ -397,6 +397,7 @@ class Work:
             context.top.name, timeout, launch.previous.why if launch.previous else "", merged=self.conflict.laid,
             quiet=quiet_type(context.settings.sprint.wakes_not), foretold=self._is_foretold,
             channels=context.mailbox.directory.channels_with(launch.persona),
-            claimed=of_others(context.claims.moment(), launch.persona), delivered=self.watch.delivery.is_on,
-            sparse=context.sparse_of(launch.persona), resumed=bool(self.resumption.session),
+            claimed=of_others(context.claims.moment(), launch.persona),
+            delivered=self.watch.delivery.is_on(launch.persona), sparse=context.sparse_of(launch.persona),
+            resumed=bool(self.resumption.session),
         )  # fmt: skip

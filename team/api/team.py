@@ -219,7 +219,7 @@ def _unnamed(home: Path, settings: Settings) -> Iterator[str]:
         place = Path(found.path)
         if {*place.parents, place} & {*map(Path, settings.team.personas)}:
             continue
-        may = f"{found.path} has {counted(found.count, 'file' if found.is_folder else 'agent')} that may be personas"
+        may = f"{found.path} has {counted(found.agents, 'file' if found.is_folder else 'agent')} that may be personas"
         read = f'they are read once [team] says personas = ["{found.path}"], and ' if found.is_folder else ""
         yield f"{may}; {read}`team personas import {found.path}` copies them"
 

@@ -49,7 +49,7 @@ def made(team: Made) -> Iterator[str]:
 def _offers(team: Made) -> Iterator[str]:
     """Offer what goes with what is here already: agents of other tools, and sessions of one's own."""
     if team.others:
-        places, count = " ".join(map(_word, team.others)), counted(sum(each.count for each in team.others), "agent")
+        places, count = " ".join(map(_word, team.others)), counted(sum(each.agents for each in team.others), "agent")
         yield f"team personas import {places} copies what may be {count} of other tools;"
         yield "  with --dry-run it tells what of them gets lost, and writes nothing"
     if team.hooks:

@@ -105,6 +105,7 @@ def test_text_stays_as_it_was_written(text):
         ("timeout: .inf", 2, "must be a span of time"),
         ("scheduled: maybe", 2, "write true, false, or mail"),
         ("priority: high", 2, "a whole number"),
+        ("deliver: soon", 2, "write running"),
         ("paths:", 2, "globs relative to the top of the repository"),
         ("paths:\n- docs/**\n- ../x", 4, "globs relative to the top of the repository"),
         ("paths: /etc/**", 2, "globs relative to the top of the repository"),

@@ -276,7 +276,7 @@ def test_what_goes_with_what_is_here_is_offered_in_a_line_each(repository, insta
     )
 
     for says in (
-        ".codex/agents .github/chatmodes personas 'src/my crew/config/agents.yaml' copies what may be 6 agents of other tools;\n",
+        ".codex/agents .github/chatmodes personas 'src/my crew/config/agents.yaml' copies what may be 6 agents",
         "team hook install claude shows mail in your own sessions of it (or of codex)\n",
         "mcp = true below [agents.claude] in team.toml gives its runs mail by tools (extra mcp)\n",
     ):

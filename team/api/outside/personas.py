@@ -22,6 +22,7 @@ from ....personas.foreign.own import own_file
 from ....personas.foreign.reading import read_sheets
 from ....personas.foreign.sheet import FOLDERS, Format, NotAPersona, Note, Sheet
 from ....personas.frontmatter import Fault
+from ....personas.persona import Persona
 from ....personas.roster import own_roster, read_text
 from ....scheduler.settings.reading import read_settings
 from ....scheduler.sprint.control import by_people_only
@@ -214,28 +215,35 @@ def export_personas(
     """
     if not dry:
         by_people_only("team personas export", home)
+    made = [(persona, exported(persona, form)) for persona in _chosen(home, names)]
+    groups = [made] if form == Format.CREWAI and made else [[each] for each in made]
+    files: list[File] = []
+    for group in groups:
+        target = _place(home, form, group[0][0].id, to)
+        status, why = _put(target, written([each.sheet for _, each in group]), dry=dry, force=force)
+        files += [
+            File(persona.source or target, status, persona.id, form, target, why, lost=each.lost)
+            for persona, each in group
+        ]
+    return Transfer(tuple(files), dry, out=True)
+
+
+def _chosen(home: Path, names: Sequence[str]) -> list[Persona]:
+    """Return the personas of these names, or the roster. Raises UsageError for a name that is nobody's."""
     roster = own_roster(home)
     known = {persona.id: persona for persona in with_bundled(roster).personas}
     for name in names:
         if name not in known:
             raise UsageError(f"no persona {name!r}{suggestion(name, sorted(known))}")
-    chosen = [known[name] for name in names] or [*roster.personas]
-    made = [(persona, exported(persona, form)) for persona in chosen]
-    groups = [made] if form == Format.CREWAI and made else [[each] for each in made]
-    files: list[File] = []
-    for group in groups:
-        target = _place(home, form, group[0][0].id, to)
-        why, status = _put(target, written([each.sheet for _, each in group]), dry=dry, force=force)
-        files += [File(who.source or target, status, who.id, form, target, why, lost=each.lost) for who, each in group]
-    return Transfer(tuple(files), dry, out=True)
+    return [known[name] for name in names] or [*roster.personas]
 
 
 def _put(target: Path, text: str, *, dry: bool, force: bool) -> tuple[str, str]:
-    """Write a file, unless nothing is to be written or another one is there; return why not, and what became of it."""
+    """Write a file unless something else is there; return what became of it, and why."""
     why, status = _overwriting(target, text, force=force)
     if status == WRITTEN and not dry:
         _write(target, text)
-    return why, status
+    return status, why
 
 
 def _place(home: Path, form: Format, name: str, to: Path | None) -> Path:

@@ -114,6 +114,7 @@ PERSONAS = st.builds(
     scheduled=st.booleans(),
     model=st.sampled_from(["", "sonnet", "gpt-5.2", "Big Model (copilot)"]),
     template=st.just(False),
+    deliver=st.sampled_from(["", "next", "running"]),
 )
 
 

@@ -104,6 +104,28 @@ def test_without_the_setting_mail_waits_and_the_prompt_says_nothing_of_it(team):
     assert not prompts[0][1]
 
 
+@pytest.mark.parametrize(("setting", "own", "reached"), [("next", "running", True), ("running", "next", False)])
+def test_the_file_of_a_persona_says_it_for_that_one(team, setting, own, reached):
+    """It beats the setting, in the inbox of the run and in its prompt."""
+    only(team, "ann")
+    (team.home / "personas" / "ann.md").write_text(f"---\ndeliver: {own}\n---\nAct on the mail.\n")
+    setting, prompts, seen = f'[sprint]\ndeliver = "{setting}"\n', [], []
+
+    def play(job):
+        prompts.append(job.prompt)
+        if len(prompts) == 1:
+            sent = team.context({}, setting).mailbox.send(Letter("you", ["ann"], "Also this", "plum"))
+            if reached:
+                until_there(inbox(job) / f"{sent.seq}.md")
+                (inbox(job) / f"{sent.seq}.taken").touch()
+            seen.extend(inbox(job).iterdir())
+
+    team.sprint({"ann": play}, setting)
+    assert (bool(seen), [".team/run/inbox/NUMBER.taken" in prompt for prompt in prompts]) == (
+        (True, [True]) if reached else (False, [False, False])
+    )
+
+
 def test_what_a_run_that_failed_took_into_account_is_unread(team):
     """As is all of the mail in its prompt."""
     only(team, "ann")
