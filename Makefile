@@ -12,6 +12,11 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # without bytecode every process that a test starts takes twice as long
 READY := $(VENV)/.ready
 AGENTS := .agents
+POSTGRES := .postgres
+VERSIONS ?= 15 16 17 18
+ON_SERVER ?= $(addprefix tests/acceptance/test_,ask.py channels.py cleaning.py cli.py costs.py dispatch.py human.py outliving.py routing.py scheduler.py waiting_mail.py waking.py) $(addprefix tests/scheduler/,claims dispatch notify schedules sessions sprint supervisor) $(addprefix tests/team/,console test_claims.py test_notices.py test_sessions.py test_worker.py)
+REMOTE := tests/mail/remote tests/contract tests/acceptance/test_on_server.py
+STORM_SECONDS ?= 600
 BROWSER := .browser
 CHECKED := $(VENV)/checked/team_mail
 TEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not storm and not agents and not browser"
@@ -23,7 +28,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help
 help: ## show this list
 	@echo "team-mail: what to make"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: $(READY) ## run the tests, but for the storms; seven minutes on two cores
@@ -59,8 +64,22 @@ compare: $(READY) ## measure beside another version (BEFORE=the .venv of its che
 .PHONY: storm
 storm: $(READY) ## run the thousands of kills, power cuts and examples; minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group storm
-	@$(BIN)/python -m pytest -m storm -s $(ARGS)
+	@$(BIN)/python -m pytest -m "storm and not cluster" -s $(ARGS)
 	@EXAMPLES=10 $(BIN)/python -m pytest -q -n $(WORKERS) -m "hypothesis and not storm and not agents and not browser" $(ARGS)
+
+.PHONY: cluster-tests
+cluster-tests: $(READY) ## run the tests of all commands again, with the log of each on PostgreSQL; needs that, and half an hour
+	@$(TEST) --on-server $(ON_SERVER) $(ARGS)
+
+.PHONY: cluster-versions
+cluster-versions: $(READY) $(POSTGRES)/.ready ## run the tests of a log on a server over PostgreSQL 15 to 18; needs npm, 300 MB and minutes
+	@status=0; for version in $(VERSIONS); do \
+		path=$(CURDIR)/$(POSTGRES)/node_modules/postgres-$$version/native/bin; $$path/postgres --version; \
+		PATH=$$path:$$PATH $(TEST) $(REMOTE) $(ARGS) || status=1; done; exit $$status
+
+.PHONY: cluster-storm
+cluster-storm: $(READY) ## three hosts in network namespaces, whose server, links and workers fail at random; needs root, ten minutes
+	@STORM_SECONDS=$(STORM_SECONDS) $(BIN)/python -m pytest -m cluster -s tests/cluster $(ARGS)
 
 .PHONY: agents
 agents: $(READY) $(AGENTS)/.ready ## run real coding agents against a model on loopback; needs npm, 3 GB and minutes
@@ -90,7 +109,7 @@ picture: $(READY) ## record the terminal picture of the README, docs/demo.svg
 
 .PHONY: clean
 clean: ## remove .venv and all that tools left behind
-	@rm -rf $(VENV) $(AGENTS) $(BROWSER) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(AGENTS) $(BROWSER) $(POSTGRES) build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "clean"
 
@@ -109,6 +128,13 @@ $(AGENTS)/.ready: tests/agents/package.json
 	@npm install --prefix $(AGENTS) --no-package-lock --no-audit --no-fund --loglevel=error
 	@$(PYTHON) -m venv $(AGENTS)/aider
 	@$(AGENTS)/aider/bin/python -m pip install --quiet --disable-pip-version-check aider-chat==0.86.2
+	@touch $@
+
+$(POSTGRES)/.ready: tests/cluster/package.json
+	@echo "setting up $(POSTGRES) ..."
+	@mkdir -p $(POSTGRES)
+	@cp $< $(POSTGRES)/package.json
+	@npm install --prefix $(POSTGRES) --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(BROWSER)/.ready: tests/browser/package.json $(READY)

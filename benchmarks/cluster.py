@@ -1,7 +1,8 @@
-"""The log on PostgreSQL beside the log in files, in one run on one disk: appends, inboxes, commands, followers.
+"""The log on PostgreSQL beside the log in files, in one run on one disk: appends, inboxes, commands, followers, teams.
 
-`make bench BENCH=cluster`. The server is an installed PostgreSQL with its defaults, reached over loopback with TLS, and
-the client verifies its certificate. Exits with 1 if a row misses its target.
+`make bench BENCH=cluster`; `ARGS="--rows kills teams"` measures some rows alone. The server is an installed PostgreSQL
+with its defaults, reached over loopback with TLS, and the client verifies its certificate. Exits with 1 if a row misses
+its target.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
+from typing import TYPE_CHECKING, NamedTuple
 
+import psutil
 from bench import Bench
 from table import Row, cold, markdown, medians, seconds, seconds_of, show
+from team_mail.mail.errors import InDoubt, LogUnavailable
 from team_mail.mail.log.blobs import MemoryBlobs
+from team_mail.mail.log.event import derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.rows import FileProjections
@@ -34,17 +39,33 @@ from team_mail.mail.remote.migrate import to_server
 from team_mail.mail.remote.place import Address
 from team_mail.mail.remote.postgres import PostgresLog
 from team_mail.mail.remote.schema import upgrade
-from writers import LETTER, acknowledged, ours
+from writers import FORK, LETTER, acknowledged, ours
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Barrier
 
 COMMAND = str(Path(sys.executable).with_name("team-mail"))
 TARGETS = {1: 0.28, 8: 0.10, 32: 0.11}
 BATCH, BATCH_TARGET = 1_000, 0.09
 SENDS = 200
+KILLS, EACH, HANDS = 5, 1_000, 8  # kills of the server, acknowledged events before each, writers
+TEAMS, CLIENTS, RATE = 10, 2, 50  # teams, clients of each, and sends of each client in a second
+
+
+class Setting(NamedTuple):
+    """What the rows are measured with; `schema` makes a new one at each call."""
+
+    folder: Path
+    bench: Bench
+    schema: Callable[[], Server]
+    server: LocalServer
+    seconds: float
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Run a server with TLS on loopback; yield its url."""
+def running(folder: Path) -> Iterator[tuple[LocalServer, str]]:
+    """Run a server with TLS on loopback; yield it, and its url."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -57,7 +78,8 @@ def running(folder: Path) -> Iterator[str]:
     server.settings = settings | {"ssl": "on"}
     server.start()
     try:
-        yield f"postgresql://team@localhost:{port}/team?sslmode=verify-full&sslrootcert={folder / 'ca.crt'}"
+        verified = f"sslmode=verify-full&sslrootcert={folder / 'ca.crt'}"
+        yield server, f"postgresql://team@localhost:{port}/team?{verified}"
     finally:
         server.stop("immediate")
         shutil.rmtree(place)
@@ -78,16 +100,16 @@ def certify(data: Path, folder: Path) -> None:
     (data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
 
 
-def flush(folder: Path) -> Row:
+def flush(given: Setting) -> Iterator[Row]:
     """What a flush of this disk takes: the server makes one for each append, and the log in files one for many."""
-    with (folder / "flushed").open("ab", buffering=0) as file:
+    with (given.folder / "flushed").open("ab", buffering=0) as file:
 
         def once() -> float:
             file.write(b"x" * 400)
             return seconds(lambda: os.fdatasync(file.fileno()))
 
         taken = median(once() for _ in range(200))
-    return Row("a flush of this disk", f"{taken * 1e3:.2f} ms", "", "", "", None)
+    yield Row("a flush of this disk", f"{taken * 1e3:.2f} ms", "", "", "", None)
 
 
 def share(what: str, own: float, theirs: float, target: float) -> Row:
@@ -97,9 +119,9 @@ def share(what: str, own: float, theirs: float, target: float) -> Row:
     )
 
 
-def appends(folder: Path, schema: Callable[[], Server], bench: Bench, rounds: int) -> Iterator[Row]:
+def appends(given: Setting, rounds: int = 3) -> Iterator[Row]:
     """Acknowledged appends of one, eight and 32 processes, and of batches."""
-    address = schema().address
+    address, folder = given.schema().address, given.folder
 
     def remote(place: Path) -> Callable[[], object]:
         log = PostgresLog(place / str(os.getpid()) / "mail", Server(address))
@@ -110,23 +132,33 @@ def appends(folder: Path, schema: Callable[[], Server], bench: Bench, rounds: in
     for writers, target in TARGETS.items():
         theirs, own = [], []
         for number in range(rounds):
-            theirs.append(acknowledged(ours, folder / f"files-{writers}-{number}", writers, bench.seconds))
-            own.append(acknowledged(remote, folder / f"remote-{writers}-{number}", writers, bench.seconds))
+            theirs.append(acknowledged(ours, folder / f"files-{writers}-{number}", writers, given.bench.seconds))
+            own.append(acknowledged(remote, folder / f"remote-{writers}-{number}", writers, given.bench.seconds))
         yield share(f"appends, {writers} writer{'s' * (writers > 1)}", median(own), median(theirs), target)
     logs = EventLog(folder / "batches"), PostgresLog(folder / "remote-batches", Server(address))
     taken = medians(*(lambda log=log: seconds(lambda: log.append([LETTER] * BATCH)) for log in logs))
     yield share(f"appends in batches of {BATCH:,}", BATCH / taken[1], BATCH / taken[0], BATCH_TARGET)
 
 
-def inboxes(bench: Bench, schema: Callable[[], Server], events: int) -> Iterator[Row]:
+def inboxes(given: Setting) -> Iterator[Row]:
+    """Warm inboxes in a log of some size."""
+    yield from inbox(given, 20_000 if given.bench.quick else 100_000)
+
+
+def large_inboxes(given: Setting) -> Iterator[Row]:
+    """The same in a large log."""
+    yield from inbox(given, given.bench.large)
+
+
+def inbox(given: Setting, events: int) -> Iterator[Row]:
     """A warm inbox: another one has sent a mail, and the page of 50 newest is asked for again."""
+    bench, server = given.bench, given.schema()
     bench.grow(events)
     files = EventLog(bench.log)
-    server = schema()
-    copied = bench.folder / "copied"
+    copied = bench.folder / f"copied-{events}" / "mail"
     shutil.copytree(bench.log, copied)
     to_server(copied, server)
-    sender, reader = PostgresLog(bench.folder / "sender", server), PostgresLog(copied, Server(server.address))
+    sender, reader = PostgresLog(bench.folder / f"sender-{events}", server), PostgresLog(copied, Server(server.address))
 
     def asked(writer: EventLog, log: EventLog) -> Callable[[], float]:
         box = Mailbox(log, MemoryBlobs(), FileProjections(log))
@@ -147,10 +179,10 @@ def inboxes(bench: Bench, schema: Callable[[], Server], events: int) -> Iterator
     yield row._replace(ours=f"{own * 1e3:.1f} ms", contender=f"log in files: {theirs * 1e3:.1f} ms")
 
 
-def commands(bench: Bench, schema: Callable[[], Server]) -> Iterator[Row]:
+def commands(given: Setting) -> Iterator[Row]:
     """Whole processes of `team-mail`."""
-    files, remote = ({"TEAM_HOME": str(bench.folder / name / ".team")} for name in ("cold", "cold-remote"))
-    address = schema().address
+    files, remote = ({"TEAM_HOME": str(given.folder / name / ".team")} for name in ("cold", "cold-remote"))
+    address = given.schema().address
     remote |= {"TEAM_LOG_URL": address.url, "TEAM_LOG_NAME": address.schema}
     send = [COMMAND, "send", "--to", "you", "-s", "Cold", "-b", "A body.", "-f", "you"]
     for words, target in ((send, 3), ([COMMAND, "inbox", "-p", "you"], 2)):
@@ -185,9 +217,9 @@ def followed(writer: EventLog, log: EventLog) -> list[float]:
     return taken
 
 
-def followers(folder: Path, schema: Callable[[], Server]) -> Iterator[Row]:
+def followers(given: Setting) -> Iterator[Row]:
     """From before the send to the event in the hand of a follower with a copy of its own."""
-    server = schema()
+    server, folder = given.schema(), given.folder
     near, far = EventLog(folder / "followed"), PostgresLog(folder / "far", Server(server.address))
     near.append([LETTER])
     theirs = followed(EventLog(folder / "followed"), near)
@@ -197,27 +229,136 @@ def followers(folder: Path, schema: Callable[[], Server]) -> Iterator[Row]:
     yield Row("send → follower, 99th percentile", f"{late * 1e3:.1f} ms", "", "", "≤ 20 ms", late <= 0.02)
 
 
+def kill(server: LocalServer) -> None:
+    """End every process of a server at once, and start it again."""
+    main = psutil.Process(server.pid)
+    family = [main, *main.children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=30)
+    for _ in range(100):
+        try:
+            return server.start()
+        except LogUnavailable:  # old processes may linger for a moment, and hold the memory of the server
+            (server.data / "postmaster.pid").unlink(missing_ok=True)
+            time.sleep(0.1)
+    sys.exit("the server did not start again")
+
+
+def kills(given: Setting) -> Iterator[Row]:
+    """Threads append while the server is killed; all that was acknowledged is there, and the chain is whole."""
+    address, acked, ends, grown = given.schema().address, dict[str, int](), threading.Event(), threading.Condition()
+
+    def write(number: int) -> None:
+        log, sent = PostgresLog(given.folder / "killed" / str(number), Server(address, patience=90)), 0
+        while not ends.is_set():
+            own = derived_id(str(number), str(sent))
+            try:
+                (event,) = log.append([LETTER._replace(id=own)])
+            except InDoubt:
+                continue  # the same id again
+            with grown:
+                acked[own], sent = event.seq, sent + 1
+                grown.notify_all()
+
+    threads = [threading.Thread(target=write, args=(number,), daemon=True) for number in range(HANDS)]
+    for thread in threads:
+        thread.start()
+    for number in range(KILLS + 1):
+        with grown:
+            goal = len(acked) + EACH
+            if not grown.wait_for(lambda goal=goal: len(acked) >= goal, timeout=600):
+                sys.exit("writers stand still")
+        if number < KILLS:
+            kill(given.server)
+    ends.set()
+    for thread in threads:
+        thread.join()
+    log = PostgresLog(given.folder / "after-kills", Server(address))
+    held = {event.id: event.seq for event in log.read()}
+    lost = sum(held.get(own) != seq for own, seq in acked.items())
+    whole = not log.verify().damage and sorted(held.values()) == [*range(1, len(held) + 1)]
+    told = f"{len(acked):,} acknowledged, {lost} lost, the chain {'whole' if whole else 'BROKEN'}"
+    yield Row(
+        f"{KILLS} kills of the server",
+        told,
+        "",
+        "",
+        "≥ 5,000, 0 lost, whole",
+        len(acked) >= 5_000 and whole and not lost,
+    )
+
+
+def client(place: Path, address: Address, seconds: float, ready: Barrier, results: SimpleQueue[list[float]]) -> None:
+    """Send in a steady rhythm; tell how long each took from the moment at which it was due to its acknowledgement."""
+    log, taken = PostgresLog(place, Server(address)), list[float]()
+    log.append([LETTER])
+    ready.wait()
+    start = time.monotonic()
+    for number in range(int(seconds * RATE)):
+        due = start + number / RATE
+        time.sleep(max(0.0, due - time.monotonic()))
+        log.append([LETTER])
+        taken.append(time.monotonic() - due)
+    results.put(taken)
+
+
+def teams(given: Setting) -> Iterator[Row]:
+    """Ten teams on one server, each with two clients in processes of their own, at 1,000 sends a second altogether."""
+    servers = [given.schema() for _ in range(TEAMS)]
+    ready, results = FORK.Barrier(TEAMS * CLIENTS, timeout=120), FORK.SimpleQueue()
+    processes = [
+        FORK.Process(
+            target=client, daemon=True,
+            args=(given.folder / f"team-{team}-{number}", server.address, given.seconds, ready, results),
+        )
+        for team, server in enumerate(servers) for number in range(CLIENTS)
+    ]  # fmt: skip
+    for server in servers:
+        server.close()  # no connection is shared with a fork
+    for process in processes:
+        process.start()
+    taken = [each for _ in processes for each in results.get()]
+    for process in processes:
+        process.join()
+    there = sum(server.head().seq - 1 - CLIENTS for server in servers)  # but for log.opened, and the first of each
+    late, lost = quantiles(taken, n=100)[-1], len(taken) - there
+    what = f"{TEAMS} teams, {TEAMS * CLIENTS * RATE:,} sends/s for {given.seconds:.0f} s: due → acknowledged"
+    yield Row(f"{what}, median", f"{median(taken) * 1e3:.1f} ms", "", "", "", None)
+    told = f"{late * 1e3:.1f} ms, {lost} lost of {len(taken):,}"
+    yield Row(f"{what}, 99th percentile", told, "", "", "≤ 100 ms, 0 lost", late <= 0.1 and not lost)
+
+
+ROWS: dict[str, Callable[[Setting], Iterator[Row]]] = {
+    "flush": flush, "appends": appends, "inbox": inboxes, "large": large_inboxes, "commands": commands,
+    "followers": followers, "kills": kills, "teams": teams,
+}  # fmt: skip
+
+
 def main() -> None:
     """Print the table; write it to a page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter rounds, a log of 20,000 events")
+    parser.add_argument("--quick", action="store_true", help="shorter rounds, logs of 20,000 and 100,000 events")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=[*ROWS], help="which to measure")
+    parser.add_argument("--seconds", type=float, default=60, help="how long the ten teams send")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on the disk to measure")
     parser.add_argument("--markdown", type=Path, help="write the table to this page")
     given = parser.parse_args()
     load, numbers = os.getloadavg()[0], count(1)
-    with tempfile.TemporaryDirectory(prefix="team-mail-bench-", dir=given.folder) as name, running(Path(name)) as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="team-mail-bench-", dir=given.folder) as name,
+        running(Path(name)) as (local, url),
+    ):
         folder = Path(name)
         folder.chmod(0o755)
-        bench = Bench(folder, given.quick)
 
         def schema() -> Server:
             server = Server(Address(url, f"bench{next(numbers)}"))
             upgrade(server)
             return server
 
-        rows = [flush(folder), *appends(folder, schema, bench, 3)]
-        rows += inboxes(bench, schema, 20_000 if given.quick else 100_000)
-        rows += [*commands(bench, schema), *followers(folder, schema)]
+        setting = Setting(folder, Bench(folder, given.quick), schema, local, given.seconds)
+        rows = [row for name in given.rows for row in ROWS[name](setting)]
     show(rows)
     if given.markdown:
         machine = f"{os.cpu_count()} CPUs ({platform.machine()}), load average {load:.1f} at the start"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, cast
 
-from ..mail.errors import UsageError
+from ..mail.errors import TeamMailError, UsageError
 from ..mail.log.disk import read_file, reason_of
 from ..mail.open import open_log
 from ..personas.setup.trees import remove_tree, size_of
@@ -107,8 +107,8 @@ def orphans(setting: str | None, environ: Mapping[str, str] = os.environ) -> Ite
             home = Path(str(fields["home"]))
             if fields["v"] == _VERSION and not (home.is_dir() and _identity(home.resolve()) == fields["team"]):
                 yield Orphan(file.parent, str(home), size_of(file.parent))
-        except (OSError, ValueError, KeyError):
-            continue  # not ours to judge
+        except (OSError, ValueError, KeyError, TeamMailError):
+            continue  # not ours to judge: one whose log is on a server that does not answer may be alive, too
 
 
 def _identity(home: Path) -> str:

@@ -27,10 +27,11 @@ from team_mail.scheduler.sprint.loop import Summary, run_sprint, run_tick
 from team_mail.scheduler.sprint.tick import Done, Ticker
 from team_mail.team.open import open_team
 
+from .on_server import add_option, log_on_server, skip_those_in_files
 from .postgres import postgres, schemas
 from .samples import examples
 
-__all__ = ["postgres", "schemas"]  # fixtures
+__all__ = ["log_on_server", "postgres", "schemas"]  # fixtures
 
 ASKED = StartRequest("asked for")
 WHO = {
@@ -135,6 +136,10 @@ def run_batch(ticker: Ticker, request: StartRequest = ASKED) -> Done:
     return run_tick(ticker, request)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_option(parser)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let workspaces lie in a folder of the tests, before a module copies the environment.
 
@@ -167,8 +172,9 @@ def _use_memory(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = folder.name
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A storm takes its minutes: the timeout of the other tests is not for it."""
+    skip_those_in_files(config, items)
     for item in items:
         if item.get_closest_marker("storm"):
             item.add_marker(pytest.mark.timeout(0))

@@ -34,6 +34,7 @@ import team_mail
 from team_mail.personas.hidden import is_shown
 
 COMMANDS = ("team-mail", "scheduler", "team")
+LOG = ("TEAM_LOG_URL", "TEAM_LOG_NAME")  # say that the log of a test is on a server, see tests/on_server.py
 COMPILED = ("team_mail.mail.query.compile", "team_mail.mail.query.projections", "team_mail.scheduler.state.projections")
 SIZE = 8  # bytes that say how long a request is
 
@@ -46,7 +47,7 @@ def run_command(
     What the tests themselves were given and a scheduler would start anew without, see personas/hidden.py, it has not.
     Raises subprocess.TimeoutExpired once `timeout` seconds are over; the process has been killed then.
     """
-    env = _without_hidden(env)
+    env = _surroundings(env)
     if _needs_an_interpreter(env):
         given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         path = Path(sys.executable).with_name(command)
@@ -73,7 +74,7 @@ def shown_by_command(command: str, *words: str, cwd: Path, env: dict[str, str]) 
     """Run a console script and return what it prints on a terminal, to which standard output and error lead."""
     main, terminal = pty.openpty()
     with _input(None) as given:
-        started = Started(command, words, cwd, _without_hidden(env), [given.fileno(), terminal, terminal])
+        started = Started(command, words, cwd, _surroundings(env), [given.fileno(), terminal, terminal])
     os.close(terminal)
     data = b""
     with contextlib.suppress(OSError):  # the terminal was closed
@@ -134,7 +135,7 @@ class Piped(Started):
     def __init__(self, command: str, *words: str, cwd: Path, env: dict[str, str]) -> None:
         pipes = [os.pipe() for _ in range(2)]
         with _input(None) as given:
-            super().__init__(command, words, cwd, _without_hidden(env), [given.fileno(), *(pipe[1] for pipe in pipes)])
+            super().__init__(command, words, cwd, _surroundings(env), [given.fileno(), *(pipe[1] for pipe in pipes)])
         for _, writing in pipes:
             os.close(writing)
         self.stdout, self.stderr = (os.fdopen(reading, errors="surrogateescape") for reading, _ in pipes)
@@ -176,8 +177,10 @@ def as_text(ended: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedPr
     return subprocess.CompletedProcess(ended.args, ended.returncode, out, err)
 
 
-def _without_hidden(env: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if is_shown(name) or value != os.environ.get(name)}
+def _surroundings(env: dict[str, str]) -> dict[str, str]:
+    """Return what a command is given: where the test's log is, and of the rest what a scheduler does not hide."""
+    log = {name: os.environ[name] for name in LOG if name in os.environ}
+    return log | {name: value for name, value in env.items() if is_shown(name) or value != os.environ.get(name)}
 
 
 def _input(data: bytes | None) -> IO[bytes]:
@@ -308,7 +311,7 @@ def _become(command: str, words: Sequence[str], folder: str, env: dict[str, str]
         os.close(file)
     sys.stdout, sys.stderr = _anew(sys.stdout, lines=os.isatty(1)), _anew(sys.stderr, lines=True)
     os.chdir(folder)
-    env = _without_hidden(env)
+    env = _surroundings(env)
     os.environ.clear()
     os.environ.update(env)
     sys.argv = [str(Path(sys.executable).with_name(command)), *words]

@@ -6,6 +6,7 @@ This is the only module that speaks through psycopg.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import re
@@ -22,6 +23,8 @@ from ..log.event import place as position
 from ..process import Presence
 from .place import GIVEN, Address
 
+_COLLECTED = gc.isenabled()
+gc.disable()  # what an import makes stays; to look for garbage among it takes a tenth of the import's time
 try:
     import psycopg
     import psycopg.conninfo
@@ -29,6 +32,9 @@ try:
     import psycopg.types.json
 except ImportError:
     raise LogUnavailable("the log is on PostgreSQL, and psycopg is not installed: install team-mail[cluster]") from None
+finally:
+    if _COLLECTED:
+        gc.enable()
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
@@ -147,6 +153,11 @@ class Server:
         """
         text = f"SELECT id, seq, prev, hash, line FROM {self.address.schema}.send(%b::text[], %b, %b)".encode()
         return self.run(lambda c: [Sent(*row) for row in c.execute(text, [[*middles], place, epoch])], writes=True)
+
+    def open_log(self) -> None:
+        """Write the log's first event, unless it has one. Raises LogUnavailable, InDoubt."""
+        text = f"SELECT {self.address.schema}.open_log()".encode()
+        self.run(lambda c: c.execute(text), writes=True)
 
     def lines(self, since: int) -> list[tuple[int, str]]:
         """Return seq and line of the events from seq `since` on, as many as one answer has."""
@@ -356,9 +367,9 @@ def _with_json(value: Any) -> Any:
 
 
 def _is_final(error: psycopg.Error) -> bool:
-    """Tell whether a connection was refused for a reason that waiting does not mend, such as a wrong password."""
+    """Tell whether a connection was refused for a reason that waiting does not mend, as of a password."""
     text = str(error)
-    return "FATAL" in text and not any(
+    return any(word in text for word in ("FATAL", "certificate", "does not support SSL")) and not any(
         word in text for word in ("starting up", "shutting down", "recovery", "too many", "terminating", "not yet")
     )
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import LogUnavailable
+from .place import Address
 
 USER = "team"
 _LONGEST = 90  # bytes of the folder of a socket; with the socket's name, 107 are what systems allow
@@ -39,7 +40,7 @@ class LocalServer:
     @property
     def url(self) -> str:
         """Where to connect."""
-        return f"postgresql://{USER}@/{USER}?host={quote(str(self.sockets), safe='/')}"
+        return self._url_of(USER)
 
     @property
     def is_running(self) -> bool:
@@ -63,22 +64,23 @@ class LocalServer:
         words = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
         self._ctl("start", "-w", "-t", str(_SECONDS), "-l", self.folder / "log", "-o", words)
         if is_new:
-            self._run(
-                "createdb",
-                "-h",
-                self.sockets,
-                "-p",
-                self.settings.get("port", "5432"),
-                "-U",
-                USER,
-                "--maintenance-db=template1",
-                USER,
-            )
+            self._create_database()
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server, if it runs; what it has is kept."""
         if self.is_running:
             self._ctl("stop", "-w", "-t", str(_SECONDS), "-m", mode)
+
+    def _create_database(self) -> None:
+        from .connection import Server  # only whoever connects needs what connects
+
+        server = Server(Address(self._url_of("postgres"), USER))
+        server.run(lambda connection: connection.execute(f"CREATE DATABASE {USER}".encode()))
+        server.close()
+
+    def _url_of(self, database: str) -> str:
+        port = f"&port={self.settings['port']}" if "port" in self.settings else ""
+        return f"postgresql://{USER}@/{database}?host={quote(str(self.sockets), safe='/')}{port}"
 
     def _ctl(self, verb: str, *words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self._run("pg_ctl", verb, "-D", self.data, *words, check=check)
@@ -129,12 +131,14 @@ class LocalServer:
 
 
 def program_of(name: str) -> Path:
-    """Return the path of a program of PostgreSQL's; of several versions, the newest. Raises LogUnavailable."""
+    """Return the path of a program of PostgreSQL's: of the version on PATH, else the newest. Raises LogUnavailable."""
+    if chosen := shutil.which("initdb"):
+        beside = Path(chosen).resolve().with_name(name)
+        if beside.exists():
+            return beside
     found = [path for place in _PLACES for path in Path("/").glob(f"{place}/{name}")]
     if found:
         return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path.parent))])
-    if named := shutil.which(name):
-        return Path(named)
     raise LogUnavailable(f"PostgreSQL is not installed here, for {name} is missing: apt-get install postgresql")
 
 

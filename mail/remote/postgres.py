@@ -77,8 +77,10 @@ class PostgresLog(EventLog):
         return self._mark.place
 
     def create(self) -> None:
-        """Check that the server has a log for this team; its first event comes with the first append."""
-        self._catch_up()
+        """Write the log's first event, unless it has one."""
+        if not self._catch_up().seq:
+            self.server.open_log()
+            self._catch_up()
 
     def append(self, drafts: Sequence[Draft], repeats: list[Event] | None = None) -> list[Event]:
         """Append drafts in order as one transaction; return their events once the server has committed them.

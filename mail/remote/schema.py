@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _SQL = Path(__file__).parent / "sql"
 ROLES = ("owner", "leader", "worker", "member", "reader")
 LEASED = 2  # the version from which on the lead is a lease
-VERSION = max(int(path.stem) for path in _SQL.glob("*.sql"))
+_VERSIONS = sorted(int(path.stem) for path in _SQL.glob("*.sql"))
+VERSION = _VERSIONS[-1]
 
 
 class SchemaState(NamedTuple):
@@ -61,8 +62,9 @@ def _upgraded(connection: Connection, schema: str) -> tuple[int, int]:
         if not before:
             connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {schema}_owner".encode())
         connection.execute(f"SET LOCAL ROLE {schema}_owner".encode())
-        for version in range(before + 1, VERSION + 1):
-            connection.execute(statements(schema, version))
+        for version in _VERSIONS:
+            if version > before:
+                connection.execute(statements(schema, version))
         connection.execute(
             f"INSERT INTO {schema}.state VALUES ('version', %s)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value".encode(),

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ..console import Piped, run_command
+from ..on_server import log_file
 
 COMMAND = str(Path(sys.executable).with_name("team-mail"))
 LISTED = {
@@ -84,7 +85,7 @@ def refused(ended: subprocess.CompletedProcess[bytes], code: int = 2) -> str:
 
 
 def log_of(folder: Path) -> bytes:
-    file = folder / ".team" / "mail" / "events.jsonl"
+    file = log_file(folder / ".team")
     return file.read_bytes() if file.exists() else b""
 
 
@@ -195,6 +196,7 @@ def test_check_summarizes_unread_mail_with_exit_code_3_or_is_silent(team, folder
     assert ok(run("inbox", "-p", "scribe", "--exit-code")) == ""
 
 
+@pytest.mark.in_files("the copy mends itself, and repair is refused")
 def test_the_log_can_be_shown_counted_verified_and_queried(team, run):
     """`log`, `stats`, `verify`, `repair` and `query` print what is documented."""
     assert [line.split()[2] for line in ok(run("log")).splitlines()] == ["log.opened", "mail.sent", "mail.sent"]
@@ -223,6 +225,7 @@ def test_mail_of_a_persona_that_left_is_returned(team, run):
     assert len(ok(run("inbox", "-p", "boss")).splitlines()) == 2
 
 
+@pytest.mark.in_files("a backup is restored to files, see test_on_server.py")
 def test_mail_can_be_backed_up_restored_and_exported(team, run, tmp_path):
     """A backup is restored into an empty team; exports are mbox, eml and JSON lines."""
     assert document(run("backup", str(tmp_path / "b.tar.gz"), "--json")).keys() == {
@@ -362,6 +365,7 @@ def test_without_a_team_the_error_says_how_to_create_one(run):
     assert "the first `team-mail send` makes one" in refused(run("inbox", "-p", "boss"))
 
 
+@pytest.mark.in_files("the copy mends itself")
 def test_a_damaged_log_refuses_mail_with_exit_code_5_until_repaired_and_can_be_read(team, run):
     """verify reports the place; good mail is listed; after repair, mail can be sent again."""
     file = team / ".team" / "mail" / "events.jsonl"
@@ -379,6 +383,7 @@ def test_a_damaged_log_refuses_mail_with_exit_code_5_until_repaired_and_can_be_r
     ok(run("verify"))
 
 
+@pytest.mark.in_files("what cannot be written is the file")
 def test_a_read_only_folder_is_one_line_of_error(team, run, tmp_path):
     """Reading works; sending says why not. Run as a user without rights, because root can write anywhere."""
     if os.geteuid() == 0 and not Path("/usr/bin/setpriv").exists():
@@ -705,6 +710,7 @@ def grow_old(team: Path) -> None:
         os.utime(path, (1, 1))
 
 
+@pytest.mark.in_files("psycopg imports more")
 def test_a_prompt_waits_for_neither_typer_nor_duckdb(team, run):
     """Only the first look of a persona goes through the whole command line; nothing is lost between two looks."""
     grow_old(team)
@@ -897,6 +903,7 @@ def test_a_module_in_the_users_folder_is_not_imported(team, run):
     assert not list(team.glob("imported-*"))
 
 
+@pytest.mark.in_files("psycopg imports more")
 @pytest.mark.parametrize(
     "words", [["send", "--to", "boss", "-s", "x", "-b", "y"], ["inbox", "-p", "boss"], ["check", "-p", "curator"]]
 )
@@ -999,6 +1006,7 @@ def test_a_program_as_sender_and_an_empty_key_are_refused(team, run):
     assert "the key is empty" in refused(run("send", "--to", "boss", "--key", "", "-s", "x"), 2)
 
 
+@pytest.mark.in_files("to read a log on a server makes a copy")
 def test_a_team_home_where_nobody_has_sent_mail_yet_is_an_empty_team(folder, run):
     """A hook may ask before the first mail; readers make nothing, and a mistyped name is seen on stderr."""
     home = folder / "new" / ".team"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ..console import Piped, as_text, run_command
+from ..on_server import log_file
 
 ROOT = Path(__file__).parent.parent.parent
 TEAM = Path(sys.executable).with_name("team")
@@ -74,7 +75,7 @@ class Project:
         return "tasks.json"
 
     def events(self, kind: str = "") -> list[dict]:
-        lines = (self.home / "mail" / "events.jsonl").read_text().splitlines()
+        lines = log_file(self.home).read_text().splitlines()
         return [event for event in map(json.loads, lines) if kind in {"", event["kind"]}]
 
     def files(self) -> set[str]:
@@ -233,6 +234,7 @@ def test_a_task_that_took_too_long_tells_what_its_agent_said(project, script, sa
     assert done["results"][0]["error"] == f"Task timeout exceeded: no end within 1s{says}"
 
 
+@pytest.mark.in_files("to read a log on a server makes a copy")
 def test_a_dry_run_shows_who_would_do_what_and_starts_nothing(project):
     """Neither the log nor a trace is written."""
     project.agent("exit 9")
@@ -246,6 +248,7 @@ def test_a_dry_run_shows_who_would_do_what_and_starts_nothing(project):
     assert not (project.folder / "traces").exists()
 
 
+@pytest.mark.in_files("to read a log on a server makes a copy")
 @pytest.mark.parametrize("words", [("--agent", "scripted", "--dry-run"), ()])
 def test_a_dry_run_or_refused_dispatch_creates_no_team_folder(project, words):
     """Neither a dry run nor a dispatch without an agent writes a file."""
@@ -493,7 +496,7 @@ def test_interrupting_an_awaited_dispatch_ends_its_runs(project):
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
 
-    events = [json.loads(line) for line in (project.home / "mail" / "events.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in log_file(project.home).read_text().splitlines()]
     assert output == "ended\n"
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert [event["data"]["failed"] for event in events if event["kind"] == "dispatch.finished"] == [2]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ..console import Piped, as_text, run_command
+from ..on_server import log_file
 from ..read_only import GUARD, MOUNTS, UNSHARED
 from ..waiting import until_there
 
@@ -65,7 +66,7 @@ class Project:
         return ended.stderr
 
     def log(self) -> bytes:
-        file = self.team / "mail" / "events.jsonl"
+        file = log_file(self.team)
         return file.read_bytes() if file.exists() else b""
 
     def events(self, *kinds: str) -> list[dict]:

@@ -198,3 +198,14 @@ def test_a_copy_that_cannot_be_written_is_one_line_of_error(log):
     log.active.mkdir()
     with pytest.raises(LogUnavailable, match="cannot write the copy"):
         again(log).head()
+
+
+def test_a_log_can_be_begun_before_its_first_mail(request, tmp_path):
+    """What is named after its first event, such as the folder of a team's workspaces, keeps its name."""
+    log = remote_log(request, tmp_path / "mail")
+    log.create()
+    (opened,) = log.read()
+    again(log, tmp_path / "other").create()
+    log.append([note()])
+    assert [event.kind for event in log.read()] == ["log.opened", "mail.sent"]
+    assert next(log.read()) == opened

@@ -12,6 +12,7 @@ from team_mail.scheduler.answers.questions import Asker, last_question
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team.dispatcher import ParallelDispatcher
 
+from ...on_server import log_file
 from ..sprint.test_crash import crashed
 
 ASKS = "I read it all.\n\nShould the poem rhyme, or not?"
@@ -210,6 +211,6 @@ def test_a_task_that_ends_in_a_question_has_failed_and_says_what_it_asks(tmp_pat
 
     assert {each.task_id: each.status for each in done.results} == {"a": "error", "b": "success"}
     assert "it asks: Should the poem rhyme, or not?" in str(done.results[0].error)
-    lines = map(json.loads, (tmp_path / ".team" / "mail" / "events.jsonl").read_text().splitlines())
+    lines = map(json.loads, log_file(tmp_path / ".team").read_text().splitlines())
     sent = [event["sender"] for event in lines if event["kind"] == "mail.sent"]
     assert sorted(sent) == ["forge", "scribe"]

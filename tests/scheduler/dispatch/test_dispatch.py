@@ -42,6 +42,8 @@ from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
 from team_mail.team.show.dispatch import preview as shown
 from team_mail.team.show.live import Row
 
+from ...on_server import log_file
+
 PATIENCE = 20.0
 
 
@@ -61,7 +63,7 @@ class Desk:
         return self.dispatcher(play, **config).dispatch(tasks)
 
     def events(self, *kinds: str) -> list[dict]:
-        lines = (self.home / "mail" / "events.jsonl").read_text().splitlines()
+        lines = log_file(self.home).read_text().splitlines()
         return [e for e in map(json.loads, lines) if not kinds or e["kind"] in kinds]
 
 
