@@ -7,6 +7,7 @@ a weave does. Exits with 1 if a row misses its target.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -30,7 +31,9 @@ WORDS = [f"word{number:04}" for number in range(4_000)]
 
 
 def git(folder: Path, *words: str) -> str:
-    ended = subprocess.run(["git", *words], cwd=folder, env=os.environ | WHO, check=True, capture_output=True, text=True)
+    ended = subprocess.run(
+        ["git", *words], cwd=folder, env=os.environ | WHO, check=True, capture_output=True, text=True
+    )
     return ended.stdout.strip()
 
 
@@ -104,15 +107,14 @@ def measured(folder: Path) -> Iterator[Row]:
         )  # fmt: skip
     ratio = median(offered) / workspace
     yield Row("offer a bundle, once for all hosts", f"{median(offered) * 1e3:.0f} ms", "", f"{ratio:.2f}", "", None)
-    yield Row("bytes of a bundle of one weave", f"{median(sizes):,.0f}", f"whole: {size(leader, whole):,}", "", "", None)
+    all_of_it = f"whole: {size(leader, whole):,}"
+    yield Row("bytes of a bundle of one weave", f"{median(sizes):,.0f}", all_of_it, "", "", None)
     yield Row("the first time, by a remote", f"{mirror * 1e3:.0f} ms", "", f"{mirror / workspace:.2f}", "", None)
     yield Row("the first time, by a bundle", f"{taken * 1e3:.0f} ms", "", f"{taken / workspace:.2f}", "", None)
 
 
 def size(context: Context, blob: str) -> int:
     """Return how many bytes are sent to a host that has what was before."""
-    import json
-
     parts = json.loads(context.mailbox.blobs.read(blob))["parts"]
     return sum(len(context.mailbox.blobs.read(part)) for part in parts)
 
