@@ -89,6 +89,11 @@ agents: $(READY) $(AGENTS)/.ready ## run real coding agents against a model on l
 browser: $(READY) $(BROWSER)/.ready ## drive the console in a browser; needs npm, Debian's chromium, and minutes
 	@$(BIN)/python -m pytest -m browser -s tests/browser $(ARGS)
 
+.PHONY: pools
+pools: $(READY) ## run the contract of runners over Dask as well; needs 35 MB more
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group pools
+	@$(BIN)/python -m pytest -q tests/contract/test_pools.py $(ARGS)
+
 .PHONY: sql
 sql: $(READY) ## compile the projections to the SQL beside them
 	@$(BIN)/python -m team_mail.mail.query.compile team_mail.mail.query.projections team_mail.scheduler.state.projections

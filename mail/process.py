@@ -304,10 +304,8 @@ def is_there(process: Mapping[str, Any]) -> bool:
     A process has no other of its name anywhere, so every server that this program speaks with is asked. Raises
     LogUnavailable if one cannot be.
     """
-    if alive(process):
-        return True
-    logs = [witness() for witness in [*_witnesses.values()]]
-    return any(log.present(process) for log in logs if log is not None)
+    logs = [log for log in (witness() for witness in [*_witnesses.values()]) if log is not None]
+    return any(log.present(process) for log in logs) if logs else alive(process)
 
 
 @cache

@@ -255,17 +255,18 @@ def run_as_user(
     timeout: float,
     stdin: bytes | int = b"",
     holding: Sequence[int] = (),
-    settings: Mapping[str, str] | None = None,
+    where: Path | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git on a repository with the user's settings, as they need it to reach another one; nobody is asked anything.
 
     After `timeout` seconds git is killed with all that it started, and the exit code is that of SIGKILL. What git
     starts holds the file descriptors `holding` open, so that a lock lasts as long as git works; `stdin` may be one.
+    It runs in the folder `where`, for hooks, by default in the repository.
     """
     env = users_environment() | {"GIT_DIR": str(directory), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     argv = ("git", "-c", "gc.auto=0", "-c", "maintenance.auto=false", *words)
     try:
-        return _run(argv, directory, env | dict(settings or {}), stdin, timeout, holding)
+        return _run(argv, where or directory, env, stdin, timeout, holding)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(argv, -signal.SIGKILL, b"", f"no end within {timeout:g} s".encode())
 

@@ -97,7 +97,7 @@ class Hosts:
         log = open_log(self.host("a"))
         return [event for event in log.read() if event.kind in kinds or not kinds]
 
-    def until(self, is_so: Callable[[list[Event]], object], seconds: float = 60.0) -> list[Event]:
+    def until(self, is_so: Callable[[list[Event]], object], seconds: float = 120.0) -> list[Event]:
         """Wait for the log to become so, by following it; return its events."""
         import threading
 

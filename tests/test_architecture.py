@@ -103,6 +103,7 @@ ARROWS = {
         "scheduler.claims",
         "scheduler.context",
         "scheduler.errors",
+        "scheduler.hosts",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",
@@ -132,15 +133,13 @@ ARROWS = {
     "scheduler.hosts": {
         "scheduler.answers",
         "scheduler.context",
-        "scheduler.errors",
         "scheduler.kinds",
-        "scheduler.landing",
         "scheduler.limits",
+        "scheduler.payload",
         "scheduler.progress",
         "scheduler.runs",
         "scheduler.settings",
         "scheduler.state",
-        "scheduler.weaver",
     },
     "scheduler.landing": {
         "scheduler.claims",
@@ -240,6 +239,7 @@ ARROWS = {
         "scheduler.estimate",
         "scheduler.foretell",
         "scheduler.forge",
+        "scheduler.hosts",
         "scheduler.kinds",
         "scheduler.landing",
         "scheduler.leader",
@@ -372,7 +372,7 @@ ARROWS = {
         "team.show.charts",
         "team.templates",
     },
-    "team.show.outside": {"team.api.outside"},
+    "team.show.outside": {"team.api.outside", "team.show"},
     "team.trial": {"team.open", "team.place"},
     "team.webhooks": {"team.api", "team.api.outside"},
     "team.work": {"team.dispatcher"},
@@ -388,10 +388,11 @@ HOMES = {
     "ibis": re.compile(r"mail\.query\.(projections\w*|compile)|scheduler\.state\.projections"),
     "jinja2": re.compile(r"personas\.template|team\.console\.pages\.page"),
     "mcp": re.compile(r"team\.mcp\.server"),
+    "procrastinate": re.compile(r"scheduler\.hosts\.queue"),
     "psycopg": re.compile(r"mail\.remote\.connection"),
     "psutil": re.compile(r"personas\.running\.sweep"),
     "pydantic": re.compile(
-        r"personas\.acp\.session|scheduler\.(settings\.\w+|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
+        r"personas\.acp\.session|scheduler\.(settings\.\w+|hosts\.handed|web\.urls|tasks\.\w+|planner\.roadmap\w*)"
         r"|team\.console\.((api(\.\w+)?|common)\.\w+|openapi)|team\.mcp\.server"
     ),
     "rich": re.compile(r"mail\.render|team\.show\.live"),

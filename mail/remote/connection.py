@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import json
 import os
 import re
 import threading
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavailable, TeamMailError
 from ..log.event import START, ChainPosition
 from ..log.event import place as position
+from ..process import Presence
 from .place import GIVEN, Address
 
 _COLLECTED = gc.isenabled()
@@ -53,7 +55,7 @@ _BATCH = 10_000  # lines
 _ERRORS = (  # by the beginnings of SQLSTATE
     ("TM001|22|54", "the server refused the event: {said}"),
     ("TM005", "the log at {where} is closed: {said}; nothing was written"),
-    ("3F000|42P01|42883", "{where} has no log of this version: `team cluster init`, or `team cluster upgrade`"),
+    ("3F000|42P01|42883|42703", "{where} has no log of this version: `team cluster init`, or `team cluster upgrade`"),
     ("TM003|42501", "{where} does not let this login do that: {said}; docs/cluster.md has the roles"),
     ("53", "{where} is full: {said}; nothing was written"),
     ("XX", "{where} is damaged: {said}"),
@@ -190,10 +192,27 @@ class Server:
         text = f"SELECT {self.address.schema}.leave(%s, %s, %s)".encode()
         self._one(text, [process, place, epoch], writes=True)
 
-    def there(self) -> list[tuple[Any, ...]]:
-        """Return the processes that have told of themselves: the fields of a Presence, with JSON as text."""
+    def there(self) -> list[Presence]:
+        """Return the processes that have told of themselves within a day, the oldest first."""
         text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
-        return self.run(lambda c: c.execute(text).fetchall())
+        rows = self.run(lambda c: c.execute(text).fetchall())
+        return [
+            Presence(json.loads(process), place, host, json.loads(what), *rest)
+            for process, place, host, what, *rest in rows
+        ]
+
+    def grants(self) -> list[tuple[str, str]]:
+        """Return which login may append as which persona, without a run."""
+        text = f"SELECT role::text, persona FROM {self.address.schema}.grants ORDER BY role, persona".encode()
+        return [(row[0], row[1]) for row in self.run(lambda c: c.execute(text).fetchall())]
+
+    def grant(self, role: str, persona: str, *, revoke: bool = False) -> None:
+        """Let a login append as a persona, or no more; only the owner may. Raises LogUnavailable."""
+        table = f"{self.address.schema}.grants"
+        text = f"INSERT INTO {table} SELECT rolname, %s FROM pg_roles WHERE rolname = %s ON CONFLICT DO NOTHING"
+        if revoke:
+            text = f"DELETE FROM {table} WHERE persona = %s AND role = %s"
+        self.run(lambda c: c.execute(text.encode(), [persona, role]), writes=True)
 
     def put_blob(self, data: bytes) -> None:
         """Store a blob."""
@@ -249,7 +268,7 @@ class Server:
             pause = min(pause * 2, _LONGEST)
             yield
 
-    def heard(self, channel: str, stop: threading.Event, seconds: float = 0.5) -> Iterator[str]:
+    def heard(self, channel: str, stop: threading.Event, seconds: float = 0.1) -> Iterator[str]:
         """Yield what is notified on a channel, until `stop` is set. A server that goes away is waited for."""
         while not stop.is_set():
             with suppress(psycopg.OperationalError), self.connect() as connection:
@@ -280,7 +299,8 @@ class Server:
                     return False
                 roles = f"{team}_leader, {team}_worker"
                 for each in (
-                    f"DROP SCHEMA IF EXISTS {schema} CASCADE", f"CREATE SCHEMA {schema}",
+                    f"DROP SCHEMA IF EXISTS {schema} CASCADE",
+                    f"CREATE SCHEMA {schema} AUTHORIZATION {team}_owner", f"SET LOCAL ROLE {team}_owner",
                     f"SET LOCAL search_path = {schema}, pg_catalog", script,
                     f"GRANT USAGE ON SCHEMA {schema} TO {roles}",
                     f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {roles}",

@@ -7,7 +7,6 @@ Before anything is read the copy is brought up to date, so a reader sees what wa
 from __future__ import annotations
 
 import io
-import json
 import os
 import socket
 import threading
@@ -28,7 +27,7 @@ from ..log.recovery import Mending
 from ..log.segments import Segment
 from ..log.snapshot import Snapshot
 from ..log.writer import REMOTE
-from ..process import Beat, Presence, alive, check_not_in_run, myself
+from ..process import Beat, Presence, alive, check_not_in_run, is_here, myself
 from .beats import Beats, beats_of
 from .beside import Beside
 from .connection import Sent, Server
@@ -143,19 +142,14 @@ class PostgresLog(EventLog):
 
         Nobody counts as gone while the server has just come back, since nobody could tell of itself meanwhile.
         """
-        if alive(process):
-            return True
-        known = self._there().get(_key(process))
-        if known and known.place == self.place:
-            return False
-        return self._is_settling if known is None or known.gone else True
+        known = self._known(process)
+        if known is None or known.place == self.place:
+            return alive(process) or (known is None and not is_here(process) and self._is_settling)
+        return not known.gone or self._is_settling
 
     def presences(self) -> list[Presence]:
         """List the processes that have told of themselves within a day, the oldest first."""
-        return [
-            Presence(json.loads(process), place, host, json.loads(what), *rest)
-            for process, place, host, what, *rest in self.server.there()
-        ]
+        return self.server.there()
 
     @contextmanager
     def beat(
@@ -196,11 +190,12 @@ class PostgresLog(EventLog):
     def _lease_seconds(self) -> float:
         return float(self.server.value("lease_seconds") or 0)
 
-    def _there(self) -> dict[tuple[Any, ...], Presence]:
-        """Return who has told of itself, as of a moment ago, by boot, pid and start."""
-        if time.monotonic() - self._looked[0] > _MOMENT:
+    def _known(self, process: Mapping[str, Any]) -> Presence | None:
+        """Return what a process has told of itself, as of a moment ago; None if it is not there by its own word."""
+        own = _key(process)
+        if own not in self._looked[1] or time.monotonic() - self._looked[0] > _MOMENT:
             self._looked = time.monotonic(), {_key(each.process): each for each in self.presences()}
-        return self._looked[1]
+        return self._looked[1].get(own)
 
     def beside(self) -> Beside:
         """Return what else the server does for this team; whoever asks closes it."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _SQL = Path(__file__).parent / "sql"
 ROLES = ("owner", "leader", "worker", "member", "reader")
-_LEASED = 2  # the version from which on the lead is a lease
+LEASED = 2  # the version from which on the lead is a lease
 _VERSIONS = sorted(int(path.stem) for path in _SQL.glob("*.sql"))
 VERSION = _VERSIONS[-1]
 
@@ -119,7 +119,7 @@ def _state(connection: Connection, schema: str) -> SchemaState:
     )
     events, size, blobs = sizes
     state = SchemaState(version, events, size, blobs, named.get("closed", ""), "", about[0], about[1])
-    if version < _LEASED:
+    if version < LEASED:
         return state
     ((host, epoch, rest, is_over),) = connection.execute(
         f"SELECT coalesce(host, ''), epoch, extract(epoch FROM expires - clock_timestamp())::float8,"

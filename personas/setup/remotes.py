@@ -52,15 +52,15 @@ def without_secrets(text: str) -> str:
 
 
 def ask_remote(
-    directory: Path, *words: str, timeout: float = _SOON, holding: Sequence[int] = ()
+    directory: Path, *words: str, timeout: float = _SOON, holding: Sequence[int] = (), where: Path | None = None
 ) -> tuple[int, str, str]:
     """Run a git command that reaches a remote; return its exit code, its output, and what it says, in one line.
 
-    Neither has the secrets of an address.
+    Neither has the secrets of an address. The other arguments are those of `run_as_user`.
     """
     chosen = {"GIT_SSH_COMMAND", "GIT_SSH"} & {*os.environ}
     ssh = () if chosen or Git(directory).run("config", "--get", "core.sshCommand").stdout else _SSH
-    ended = run_as_user(directory, *_STALLED, *ssh, *words, timeout=timeout, holding=holding)
+    ended = run_as_user(directory, *_STALLED, *ssh, *words, timeout=timeout, holding=holding, where=where)
     said = [row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()]
     told = "; ".join(row.removeprefix("fatal: ").removeprefix("error: ") for row in said[:3])
     output = ended.stdout.decode(errors="replace")

@@ -140,11 +140,11 @@ class Dispatch:
         try:
             if any(sprint.commits for sprint in self.state.work.sprints):  # it is resumed
                 self._landing.put_back()
-            with self._watch, leased(needed=needed), executor(self.config.max_workers) as threads:
+            with self._watch, self._landing.pushes, leased(needed=needed), executor(self.config.max_workers) as threads:
                 self._carry_out(queue, threads)
         finally:
-            seconds = self.context.clock.monotonic() - started
             if not self.is_left:
+                seconds = self.context.clock.monotonic() - started
                 self.context.append([dispatch_finished(self.state, len(self.tasks), seconds)])
         self._export(task for key, task in self.tasks.items() if self.traces.file(key) is None)
         index = self.traces.write_index(self.state, [*self.tasks.values()], self.config)

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 
 from ...mail.render import line, listed
 from ..context import Context
+from ..hosts.pushing import Pushes
+from ..hosts.regaining import regaining
 from ..kinds import RunStatus
 from ..landing.branch import weave_until_there
 from ..landing.integrate import Integration, integrate
 from ..landing.record import record
 from ..landing.sift import Rejected
-from ..progress import Listener, silent
+from ..progress import Listener, Progress, silent
 from ..state.dispatches import DispatchState
 from ..state.facts import Patch
 from ..state.sprints import State
@@ -33,8 +35,12 @@ class Landing:
     stop: threading.Event
     is_last: Callable[[Patch], bool]
     listener: Listener = silent
+    pushes: Pushes = field(init=False)
     _reasons: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.pushes = Pushes(lambda text: self.listener(Progress(text)))
 
     @property
     def tip(self) -> str:
@@ -63,7 +69,9 @@ class Landing:
             self._weave(self.dispatch.work.state(), ())
 
     def _weave(self, state: State, patches: Sequence[Patch]) -> None:
-        weave_until_there(self.context, state, patches, self._read, self._weave_once)
+        regain = regaining(self.context, patches, self.listener)
+        weave_until_there(self.context, state, patches, self._read, self._weave_once, regain)
+        self.pushes.follow(self.context, self.dispatch.work.state())
 
     def _weave_once(self, state: State, patches: Sequence[Patch]) -> bool:
         integration = _without_held(integrate(self.context, state, patches, self.stop, self.listener))

@@ -96,6 +96,11 @@ def fetch_base(context: Context, base: str, bundle: str) -> None:
         )
 
 
+def offered_bases(context: Context) -> dict[str, str]:
+    """Return the last commits of which there are bundles, each with its blob, the oldest first. Raises LogError."""
+    return _read_offered(context)
+
+
 def _at_remote(repository: HostRepository, remote: str) -> list[str]:
     """Return the commits that the branches of a remote are at, and what a team keeps there, as far as they are here.
 

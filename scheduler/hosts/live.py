@@ -40,6 +40,10 @@ class Words(Protocol):
         """Yield what is said until `stop` is set."""
         ...
 
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
 
 class _Told(NamedTuple):
     """How far a run was told of: the bytes of its output, what it used, and how long ago that was."""
@@ -69,6 +73,7 @@ class Telling:
         self._over.set()
         if self._words:
             self._thread.join()
+            self._words.close()
 
     def begin(self, run: str, epoch: int, folder: Path) -> None:
         """Tell of a run from now on; `folder` is where its files are."""
@@ -117,15 +122,23 @@ class Heard:
         self._runs, self._epoch_of, self._used = home / "runs", epoch_of, used
         self._begins: dict[tuple[str, int], int] = {}  # where the output of an epoch begins in the file here
 
-    def listen(self, words: Words, stop: threading.Event) -> None:
-        """Listen in a thread of its own, until `stop` is set."""
+    def listen(self, words: Words) -> Callable[[], None]:
+        """Listen in a thread of its own; return the function that ends it."""
+        stop = threading.Event()
 
         def go_on() -> None:
             for said in words.hear(stop):
                 with suppress(OSError):
                     self.take(said)
 
-        threading.Thread(target=go_on, name="listening", daemon=True).start()
+        thread = threading.Thread(target=go_on, name="listening", daemon=True)
+        thread.start()
+
+        def end() -> None:
+            stop.set()
+            thread.join()
+
+        return end
 
     def take(self, said: str) -> None:
         """Keep one piece of what was said; what is not of its form is passed over. Raises OSError."""

@@ -58,6 +58,7 @@ class RemoteRunner(LocalRunner):
         self.watch.hear(self._board.tell)
         self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
         self._record = replace(self._record, offered=_is_offered)
+        self.watch.at_end(self._hints.leave)
         self._waits: dict[str, Launch] = {}
         self._listens = threading.Lock()
         self._is_listening = False
@@ -75,7 +76,7 @@ class RemoteRunner(LocalRunner):
             self._waits[launch.run] = launch
             if not self._is_listening and (beside := self.context.mailbox.log.beside()):
                 self._is_listening = True
-                Heard(self.context.home, self._epoch, self._take_usage).listen(beside, self.watch.over)
+                self.watch.at_end(Heard(self.context.home, self._epoch, self._take_usage).listen(beside))
 
     def _epoch(self, run: str) -> int | None:
         offer = self._board.offer(run) if run in self._waits else None

@@ -18,7 +18,9 @@ from ...mail.errors import InDoubt, LockTimeout, LogUnavailable, TeamMailError
 from ...mail.log.blobs import BlobMissing
 from ...mail.log.event import Draft, Event, derived_id
 from ...mail.process import alive, is_here, myself
+from ...personas.agent import Outcome
 from ...personas.agents.result import printed
+from ...personas.kinds import OutcomeStatus
 from ...personas.running.sweep import sweep
 from ...personas.running.warden_process import leased
 from ..context import Context
@@ -41,6 +43,7 @@ RETURNED, GIVEN_BACK = "returned", "given back"
 _LOOK = 1.0  # seconds between two looks for what nobody told of
 _PAUSE = 0.5  # seconds between two tries to write what came of a run
 _GRACE = 60.0  # seconds beyond a run's timeout in which that is tried
+_DETAIL = 300  # characters
 _LATE = 2.0  # seconds after which an offer is taken to which no hint leads
 _SOON = 0.5  # seconds between a hint and its offer
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
@@ -234,12 +237,16 @@ class HostWorker:
 
     def _document(self, work: Work, result: RunResult) -> str:
         """Store what came of a run, and return the name of the blob. Raises LogError."""
-        question, blobs = work.question, self.context.mailbox.blobs
-        return Returned.of(
-            blobs, result, printed(work.output(result)), read=tuple(work.read), unsent=tuple(work.unsent),
-            asked=Asked(question.text, question.mail, question.draft) if question else None,
-            resumed=work.session, reports=tuple(work.reports(result)),
-        ).put(blobs)  # fmt: skip
+        question, blobs, output = work.question, self.context.mailbox.blobs, printed(work.output(result))
+        try:
+            return Returned.of(
+                blobs, result, output, read=tuple(work.read), unsent=tuple(work.unsent),
+                asked=Asked(question.text, question.mail, question.draft) if question else None,
+                resumed=work.session, reports=tuple(work.reports(result)),
+            ).put(blobs)  # fmt: skip
+        except ValueError as error:  # half a character, which JSON can hold and UTF-8 cannot
+            detail = f"its result cannot be kept: {error}"[:_DETAIL]
+            return Returned.of(blobs, RunResult(Outcome(OutcomeStatus.FAILED, None, 0.0, detail)), output).put(blobs)
 
     def _give_back(self, offer: Offer, why: str, until: float) -> None:
         self._return(offer, lambda: "", until, why)

@@ -158,18 +158,19 @@ def _letter(context: Context, subject: str, body: str, key: str, type: str = "es
     return letter.draft(context.mailbox.directory, context.mailbox.blobs)
 
 
-def weave_until_there(
+def weave_until_there(  # noqa: PLR0917
     context: Context,
     state: State,
     patches: Sequence[Patch],
     read: Callable[[], tuple[State, Sequence[Patch]]],
     weave: Callable[[State, Sequence[Patch]], bool],
+    regain: Callable[[State], bool],
 ) -> None:
     """Weave patches and move the branch; if it was moved or deleted by others, weave again what had landed as well.
 
     `weave` puts one weave on record, and tells whether the branch has it, unless a checkout is in the way; `read`
-    returns the state after that, and what waits. Without patches the branch is only brought to where the log says.
-    Raises BranchMoved, and what `weave` raises.
+    returns the state after that, and what waits. `regain` tells whether it brought here what had landed and was not
+    here. Without patches the branch is only brought to where the log says. Raises BranchMoved, and what the others do.
     """
     moved = 0
     while moved < _MOST:
@@ -182,8 +183,11 @@ def weave_until_there(
             if there and len(ready) == len(patches):
                 return
             moved += not there
-        except BranchLost as error:
-            context.append(lost(context, open_sprint(state), error))
+        except BranchMoved as error:
+            if not regain(state):
+                if not isinstance(error, BranchLost):
+                    raise
+                context.append(lost(context, open_sprint(state), error))
             moved += 1
         state, patches = read()
     branch = open_sprint(state).branch

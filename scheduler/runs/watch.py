@@ -65,7 +65,7 @@ class Watch:
         self._turn = threading.Lock()
         self._listeners: list[Callable[[Event], object]] = []
         self.foreteller, self.delivery = Foreteller(context), Delivery(context)
-        self.over = threading.Event()  # set once it watches no more
+        self._ends: list[Callable[[], object]] = []
         self.refusals = threading.Event()  # set once a service has named a time, here or in another process
 
     def __enter__(self) -> Self:
@@ -79,7 +79,8 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.over.set()
+        for end in self._ends:
+            end()
         self.foreteller.close()
         with _turn:
             follower = _followers[self._key]
@@ -91,6 +92,10 @@ class Watch:
     def hear(self, listener: Callable[[Event], object]) -> None:
         """Have a listener told of each event, too, in the order of the log and before these runs are."""
         self._listeners.append(listener)
+
+    def at_end(self, end: Callable[[], object]) -> None:
+        """Have something done when it watches no more."""
+        self._ends.append(end)
 
     @property
     def stopped(self) -> bool:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..kinds import Mode, RunStatus
+from ...mail.log.event import Draft, derived_id
+from ..kinds import Kind, Mode, RunStatus
 from ..limits.budget import Overspent
 from ..limits.parking import width_of
 from ..progress import Progress
 from ..runs.launch import Launch
 from ..state.facts import Patch, Run
+from ..state.sprints import State
 
 
 @dataclass(frozen=True)
@@ -182,3 +184,11 @@ def all_parked(plan: TickPlan) -> str:
     """Say why no sprint starts although one is due: everybody waits for a service."""
     first = next(skip for skip in plan.skips if skip.parked == plan.wait_until)
     return f"nobody could start in a sprint: {first.persona} is {first.why}"
+
+
+def tick_done(plan: TickPlan, state: State) -> Draft:
+    """Return the event that a tick is over."""
+    number, tick = plan.sprint, state.tick
+    launched = sum((run.sprint, run.tick) == (number, tick) for run in state.runs)
+    data = {"sprint": number, "tick": tick, "mode": plan.mode, "launched": launched}
+    return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(number), str(tick)))

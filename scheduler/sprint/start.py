@@ -14,6 +14,7 @@ from ...personas.prompt import fault_of
 from ...personas.setup.promised import fetch_differing
 from ..context import Context
 from ..errors import BranchLost
+from ..hosts.regaining import regain_last
 from ..landing.branch import standing
 from ..state.facts import Sprint
 from ..state.sprints import State
@@ -35,7 +36,8 @@ def start_commit(context: Context, state: State, opening: Opening, base: str | N
     last = state.sprints[-1] if state.sprints else None
     if last is None or opening.reason == ASKED or last.base_branch != (base or context.settings.team.base):
         return commit
-    if context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}").returncode:
+    gone = context.git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{last.branch}").returncode
+    if gone and not regain_last(context, state, last):
         return commit  # deleted by somebody who has taken it, or does not want it
     try:
         tip = standing(context.git, last)[0]

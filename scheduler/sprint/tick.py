@@ -16,6 +16,8 @@ from ...mail.log.event import Draft, derived_id
 from ..context import Context
 from ..errors import NotReady, Stopped
 from ..forge.entering import entries
+from ..hosts.pushing import Pushes
+from ..hosts.regaining import regaining
 from ..kinds import Kind, RunStatus
 from ..landing.base_gates import BaseJudging, base_gates
 from ..landing.branch import keep, open_sprint, standing, weave_until_there
@@ -25,7 +27,7 @@ from ..landing.record import record
 from ..leader import check_log, myself
 from ..limits.budget import Uses, uses_of
 from ..liveness import liveness
-from ..progress import Listener, silent
+from ..progress import Listener, Progress, silent
 from ..runs.batch import BatchRunner, OpenRuns
 from ..runs.launch import Launch
 from ..runs.run import Batch
@@ -36,7 +38,7 @@ from ..state.sprints import State
 from . import escalation, idle
 from .decide import StartRequest, decide
 from .mode import is_rolling
-from .plan import TickPlan, planned, waiting
+from .plan import TickPlan, planned, tick_done, waiting
 from .start import set_faulty_aside, start_commit
 
 Beside = Callable[[str, Callable[[threading.Event], object]], None]
@@ -109,6 +111,7 @@ class Ticker:
     past: tuple[int, tuple[Run, ...]] | None = field(default=None, init=False, repr=False)
     base_gates: BaseJudging | None = field(default=None, init=False, repr=False)
     _unreadable: set[str] = field(default_factory=set[str], init=False, repr=False)  # pull requests, by their events
+    _pushes: Pushes = field(default_factory=Pushes, init=False, repr=False)
     _asked: bool = field(default=False, init=False, repr=False)
     _wove: bool = field(default=False, init=False, repr=False)
     _made: frozenset[str] = field(default=frozenset(), init=False, repr=False)
@@ -116,12 +119,14 @@ class Ticker:
     def __enter__(self) -> Self:
         """Let the gates judge what a sprint starts from while its first runs work."""
         self.base_gates = BaseJudging(self.context, self.listener)
+        self._pushes.say = lambda text: self.listener(Progress(text))
         return self
 
     def __exit__(self, *_: object) -> None:
         """End what judges the base."""
         if self.base_gates:
             self.base_gates.end()
+        self._pushes.end()
 
     def read(self) -> State:
         """Return the state for the process that leads: its own open runs are dead, too, but for those that go on."""
@@ -132,6 +137,7 @@ class Ticker:
         if entering := entries(self.context, state, self._unreadable):
             self.context.append(entering)
             self.head, state = self.context.mailbox.log.head().seq, self.context.state(whole=False)
+        self._pushes.follow(self.context, state)
         own = {run.id for run in state.runs if run.status == RunStatus.OPEN and run.supervisor == me}
         if open_runs is None:
             return replace(state, dead=state.dead | own)
@@ -198,7 +204,7 @@ class Ticker:
         if plan.lost or plan.harvest:
             plan, state = self._harvest(plan, state, request)
         if plan.over:
-            self.context.append([_tick_done(plan, state)])
+            self.context.append([tick_done(plan, state)])
             return Done(TickPlan(state.tick, plan.sprint, plan.mode, plan.rule, over=True), self.read())
         if plan.idle or (plan.wait_until and not plan.acts):
             return self._idle(plan, state, request)
@@ -219,7 +225,7 @@ class Ticker:
         state = self.read()
         closing = escalation.closing(self.context, state, plan, known) if plan.finish else []
         if plan.rolling or closing:
-            self.context.append([_tick_done(plan, state), *closing])
+            self.context.append([tick_done(plan, state), *closing])
             state = self.read()
         return Done(plan, state, integration)
 
@@ -335,7 +341,8 @@ class Ticker:
             state = self.context.state(whole=False)
             return state, state.pending
 
-        weave_until_there(self.context, state, plan.weave, read, weave)
+        regain = regaining(self.context, plan.weave, self.listener)
+        weave_until_there(self.context, state, plan.weave, read, weave, regain)
         return done[-1] if done else None
 
     def _record(self, integration: Integration) -> bool:
@@ -391,10 +398,3 @@ class Ticker:
         if begun and deploying:  # in a clone of exactly what was approved, whatever has landed since
             self._runs.start(deploying, replace(batch, base=begun.commit))
         self._runs.start([launch for launch in plan.starts if not (begun and launch in deploying)], batch)
-
-
-def _tick_done(plan: TickPlan, state: State) -> Draft:
-    number, tick = plan.sprint, state.tick
-    launched = sum((run.sprint, run.tick) == (number, tick) for run in state.runs)
-    data = {"sprint": number, "tick": tick, "mode": plan.mode, "launched": launched}
-    return Draft(Kind.TICK_DONE, "scheduler", data=data, id=derived_id("tick", str(number), str(tick)))

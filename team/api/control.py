@@ -11,6 +11,7 @@ from typing import Any
 
 from ...mail.log.event import Draft
 from ...scheduler.context import Context
+from ...scheduler.hosts.regaining import regain
 from ...scheduler.kinds import DeployOutcome, GateStatus, Kind
 from ...scheduler.landing.branch import fast_forward_base
 from ...scheduler.progress import Listener, Progress, silent
@@ -233,12 +234,14 @@ def gates(
 
 
 def land(context: Context, number: int = 0) -> LandedSprint:
-    """Fast-forward the base branch to sprint `number`, 0 for the last. Raises NoSuchRun, BranchMoved."""
+    """Fast-forward the base branch to sprint `number`, 0 for the last. Raises NoSuchRun, BranchMoved, NotReady."""
     by_people_only("scheduler land", context.home)
     state = state_at(context, number or None)
     number = number or state.number
     decided = next((each for each in reversed(state.decided) if each.sprint == number), None)
     blocked = decided.text if decided and not decided.approved else None
+    if sprint := next((each for each in state.sprints if each.number == number and each.commits), None):
+        regain(context, state, sprint=sprint)
     return LandedSprint(*fast_forward_base(context, state, number), blocked)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from team_mail.mail.open import open_log
+from team_mail.mail.process import myself
 
 from ..console import run_command
 from ..postgres import needs_postgres
@@ -107,15 +109,18 @@ def test_a_wrong_url_is_refused_and_a_password_never_shown(team, run, url, why):
         assert "hunter2" not in error
 
 
-def test_a_dispatch_runs_and_a_second_host_is_refused(dispatching, tmp_path):
-    """One host leads; the other one says so, and starts nothing."""
+def test_a_dispatch_runs_and_a_second_host_is_refused_meanwhile(dispatching, tmp_path):
+    """One host leads as long as something goes on there; the other one says so, and starts nothing."""
     file = dispatching.write(test_dispatch.task("a"))
     result = dispatching.run("dispatch", file, "--agent", "scripted", "-q")
     assert (result.returncode, json.loads(result.stdout)["status"]) == (0, "success")
     second = tmp_path / "second"
     dispatching.git("clone", "--quiet", str(dispatching.folder), str(second))
     words = ("dispatch", str(dispatching.folder / file), "--agent", "scripted", "-q")
-    refused_there = run_command("team", *words, cwd=second, env=test_dispatch.CLEAN, timeout=60)
+    with open_log(dispatching.folder / ".team").beat(myself(), {"is": "scheduler"}, leads=True):
+        refused_there = run_command("team", *words, cwd=second, env=test_dispatch.CLEAN, timeout=60)
+    allowed = run_command("team", *words, cwd=second, env=test_dispatch.CLEAN, timeout=60)
+    assert allowed.returncode == 0, allowed.stderr
     assert refused_there.returncode == 1
     assert b"this team is led from" in refused_there.stderr
     assert str(dispatching.folder).encode() in refused_there.stderr

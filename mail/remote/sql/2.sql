@@ -67,6 +67,12 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         || ')"')
 $$;
 
+-- The epoch that an event about a run names, NULL if it names none.
+CREATE FUNCTION {schema}.epoch_of(data json) RETURNS bigint
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN data->>'epoch' ~ '^[0-9]{1,15}$' THEN (data->>'epoch')::bigint END
+$$;
+
 -- Why the role of a worker or a member may not append an event; NULL if it may.
 CREATE FUNCTION {schema}.why_not(middle text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -81,10 +87,10 @@ BEGIN
         IF NOT pg_has_role(session_user, '{schema}_worker', 'MEMBER') THEN
             RETURN 'it takes no runs';
         END IF;
-        SELECT * INTO held FROM {schema}.holds AS each WHERE each.run = coalesce(own.data->>'run', own.run);
-        IF held IS NULL OR held.epoch <> (own.data->>'epoch')::bigint THEN
+        SELECT * INTO held FROM {schema}.holds AS each WHERE each.run = own.run;
+        IF held.epoch IS DISTINCT FROM {schema}.epoch_of(own.data) OR held.epoch IS NULL THEN
             RETURN 'that run is not offered';
-        ELSIF own.kind = 'run.taken' AND held.role <> session_user THEN
+        ELSIF own.kind = 'run.taken' AND held.role IS NOT NULL THEN
             RETURN 'another one has taken that run';
         ELSIF own.kind = 'run.returned' AND held.role IS DISTINCT FROM session_user THEN
             RETURN 'it does not hold that run';
@@ -101,9 +107,9 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT * INTO held FROM {schema}.holds AS each WHERE each.run = own.run AND each.role = session_user;
-    IF held IS NULL THEN
+    IF held.run IS NULL THEN
         RETURN 'it does not hold run ' || own.run;
-    ELSIF held.persona <> own.sender THEN
+    ELSIF held.persona IS DISTINCT FROM own.sender THEN
         RETURN 'that run is of ' || held.persona || ', not of ' || own.sender;
     END IF;
     RETURN NULL;
@@ -114,26 +120,24 @@ CREATE FUNCTION {schema}.note_hold(middle text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     own record;
-    of_run text;
+    its_epoch bigint;
 BEGIN
     IF substr(middle, 40, 80) !~ '^"ts":"[^"]*","kind":"run\.(offered|taken|returned|finished|lost)"' THEN
         RETURN;
     END IF;
-    SELECT * INTO own FROM json_to_record(('{"id":' || middle || '}')::json) AS fields(
-        kind text, run text, ref text, data json
-    );
-    of_run := coalesce(own.data->>'run', own.run, own.ref);
+    SELECT * INTO own FROM json_to_record(('{"id":' || middle || '}')::json) AS fields(kind text, run text, data json);
+    its_epoch := {schema}.epoch_of(own.data);
     IF own.kind = 'run.offered' THEN
-        INSERT INTO {schema}.holds AS held
-            VALUES (of_run, (own.data->>'epoch')::bigint, coalesce(own.data->>'persona', ''), NULL)
+        INSERT INTO {schema}.holds AS held SELECT own.run, its_epoch, own.data->>'persona'
+            WHERE own.run IS NOT NULL AND its_epoch IS NOT NULL AND own.data->>'persona' IS NOT NULL
             ON CONFLICT (run) DO UPDATE SET epoch = excluded.epoch, persona = excluded.persona, role = NULL
             WHERE held.epoch < excluded.epoch;
     ELSIF own.kind = 'run.taken' THEN
         UPDATE {schema}.holds AS held SET role = session_user
-            WHERE held.run = of_run AND held.epoch = (own.data->>'epoch')::bigint AND held.role IS NULL;
+            WHERE held.run = own.run AND held.epoch = its_epoch AND held.role IS NULL;
     ELSE
-        DELETE FROM {schema}.holds AS held WHERE held.run = of_run
-            AND (own.kind <> 'run.returned' OR held.epoch = (own.data->>'epoch')::bigint);
+        DELETE FROM {schema}.holds AS held
+            WHERE held.run = own.run AND (own.kind <> 'run.returned' OR held.epoch = its_epoch);
     END IF;
 END $$;
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from urllib.parse import parse_qs, urlsplit
 
 from ....mail.errors import LogUnavailable, UsageError
 from ....mail.open import open_log, team_home
+from ....mail.process import Presence
+from ....mail.remote.beside import Beside
 from ....mail.remote.connection import Server, server_of
 from ....mail.remote.local import LocalServer
 from ....mail.remote.migrate import Migration, to_files, to_server
 from ....mail.remote.place import Address
 from ....mail.remote.postgres import PostgresLog
-from ....mail.remote.schema import ROLES, VERSION, SchemaState, state_of, upgrade
+from ....mail.remote.schema import LEASED, ROLES, VERSION, SchemaState, state_of, upgrade
 from ....mail.team_file import read_log
+from ....scheduler.hosts.queue import install
 from ....scheduler.leader import Leader
 from ....scheduler.sprint.control import by_people_only
 from ...place import state_folder
@@ -33,12 +37,18 @@ FILE = "file"
 
 @dataclass(frozen=True)
 class Cluster:
-    """What is on record of a server: `advice` says what is not as it should be."""
+    """What is on record of a server: `advice` says what is not as it should be.
+
+    `there` are the processes of the team that have told of themselves, the leader's with the epoch of its lead, and
+    `grants` which login may write as which persona.
+    """
 
     address: Address
     state: SchemaState
     before: int | None = None
     advice: tuple[str, ...] = ()
+    there: tuple[Presence, ...] = ()
+    grants: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object; `before` is the version that was there, null where nothing was changed."""
@@ -47,8 +57,17 @@ class Cluster:
             "url": self.address.url, "name": self.address.schema, "version": state.version, "newest": VERSION,
             "before": self.before, "events": state.events, "bytes": state.bytes, "blobs": state.blobs,
             "closed": state.closed or None, "leader": state.leader or None, "server": state.server,
-            "encrypted": state.encrypted, "advice": [*self.advice],
+            "encrypted": state.encrypted, "advice": [*self.advice], "epoch": state.epoch,
+            "seconds": round(state.rest, 1), "processes": [_process_document(each) for each in self.there],
+            "grants": [{"role": role, "persona": persona} for role, persona in self.grants],
         }  # fmt: skip
+
+
+def _process_document(each: Presence) -> dict[str, Any]:
+    return {
+        "host": each.host, "pid": each.process.get("pid"), "what": dict(each.what), "epoch": each.epoch or None,
+        "age": round(each.age, 1), "seconds": round(each.rest, 1), "gone": each.gone,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,6 +104,7 @@ def init(url: str | None = None, name: str | None = None, home: Path | None = No
     """
     server = _server(url, name, home)
     before, _ = upgrade(server)
+    _make_queue(server)
     return _cluster(server, before)
 
 
@@ -94,6 +114,7 @@ def bring_up_to_date(home: Path | None = None) -> Cluster:
     if not state_of(server).version:
         raise UsageError(f"{server.address} has no schema of a team: `team cluster init`")
     before, _ = upgrade(server)
+    _make_queue(server)
     return _cluster(server, before)
 
 
@@ -117,11 +138,31 @@ def lead(home: Path | None = None) -> Cluster:
     return _cluster(log.server, None)
 
 
+def grant(role: str, persona: str, *, revoke: bool = False, home: Path | None = None) -> Cluster:
+    """Let a login of the server write as a persona, or with `revoke` no more, as a login that may upgrade the schema.
+
+    That is for logins of workers and members; a leader's writes as anybody. Raises UsageError for a login that there is
+    not, LogUnavailable.
+    """
+    home = home or team_home()
+    by_people_only("team cluster grant", home)
+    server = _server(None, None, home)
+    name = persona.removesuffix("@team")
+    if not name.strip():
+        raise UsageError("the persona's name is empty")
+    server.grant(role, name, revoke=revoke)
+    if not revoke and (role, name) not in server.grants():
+        raise UsageError(f"{server.address} has no login {role}: CREATE ROLE {role} LOGIN")
+    return _cluster(server, None)
+
+
 def start_local(folder: Path | None = None, home: Path | None = None) -> Local:
     """Start an installed PostgreSQL on a socket, with the team's schema, unless it runs. Raises LogUnavailable."""
     local = _local(folder, home)
     local.start()
-    upgrade(Server(Address(local.url, _NAME)))
+    server = Server(Address(local.url, _NAME))
+    upgrade(server)
+    _make_queue(server)
     return Local(local.url, local.folder, running=True)
 
 
@@ -168,7 +209,20 @@ def _named(home: Path) -> str:
 
 def _cluster(server: Server, before: int | None) -> Cluster:
     state = state_of(server)
-    return Cluster(server.address, state, before, tuple(_advice(server.address, state)))
+    advice = tuple(_advice(server.address, state))
+    if state.version < LEASED:
+        return Cluster(server.address, state, before, advice)
+    return Cluster(server.address, state, before, advice, tuple(server.there()), tuple(server.grants()))
+
+
+def _make_queue(server: Server) -> None:
+    """Make the queue of runs beside the log, if its package is here; without it workers look in the log alone."""
+    with suppress(ImportError):
+        beside = Beside(server.address)
+        try:
+            install(beside)
+        finally:
+            beside.close()
 
 
 def _advice(address: Address, state: SchemaState) -> list[str]:

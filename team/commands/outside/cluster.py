@@ -56,6 +56,19 @@ def lead(as_json: option.Json = False) -> None:
 
 
 @app.command()
+def grant(
+    role: Annotated[str, typer.Argument(help="A login of the server, with the role of a worker or a member.")],
+    persona: Annotated[str, typer.Option("--persona", metavar="NAME", help="As whom it may write, without a run.")],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take it back.")] = False,
+    as_json: option.Json = False,
+) -> None:
+    """Let a login of the server write as a persona, or a person, as the login that made the schema."""
+    from ...api.outside import cluster as api
+
+    _show(api.grant(role, persona, revoke=revoke), as_json=as_json)
+
+
+@app.command()
 def up(is_local: IsLocal = False, folder: Folder = None, as_json: option.Json = False) -> None:
     """Start a server to try it with, and make the team's schema there."""
     from ...api.outside import cluster as api

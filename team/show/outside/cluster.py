@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ....mail.text.units import counted
+from ..tables import span
 
 if TYPE_CHECKING:
     from ...api.outside.cluster import Cluster, Local, Moved
@@ -20,11 +21,27 @@ def cluster(each: Cluster) -> Iterator[str]:
     else:
         was = "" if each.before in {None, state.version} else f", was {each.before or 'none'}"
         yield f"schema version {state.version}{was}: {counted(state.events, 'event')}, {counted(state.blobs, 'blob')}"
-        yield f"led from {state.leader}" if state.leader else "nobody has led it yet"
+        yield from _led(each)
         if state.closed:
             yield f"closed: {state.closed}"
     for advice in each.advice:
         yield f"- {advice}"
+
+
+def _led(each: Cluster) -> Iterator[str]:
+    state = each.state
+    if state.leader:
+        yield f"led from {state.leader} in epoch {state.epoch}, for {state.rest:.0f} s more, and renewed until it ends"
+    else:
+        yield "nobody leads it just now" if state.epoch else "nobody has led it yet"
+    for process in each.there:
+        what = dict(process.what)
+        kind = what.pop("is", "process")
+        more = "".join(f", {name} {value}" for name, value in what.items())
+        since = f"gone since {span(-process.rest)}" if process.gone else f"there for {span(process.age)}"
+        yield f"- {process.host}: {kind} {process.process.get('pid')}{', leads' * bool(process.epoch)}{more}, {since}"
+    for role, persona in each.grants:
+        yield f"- {role} may write as {persona}"
 
 
 def local(each: Local) -> Iterator[str]:

@@ -161,6 +161,16 @@ def test_a_process_of_another_host_is_there_until_it_is_silent_for_a_lease(hosts
         assert one.presences()[0].gone
 
 
+def test_a_process_is_there_from_its_first_beat_on(hosts):
+    """Its run is on record right after that, and nobody may take it for lost."""
+    one, two = hosts
+    new = {**myself(), "boot": "another"}
+    assert not two.present(new)
+    with one.beat(new, {}):
+        assert two.present(new)
+    until(lambda: not two.present(new))
+
+
 def test_a_login_tells_of_no_process_of_another_login(hosts, login):
     """Nor may one that is no leader's keep the lead alive, or give it back."""
     one, _ = hosts

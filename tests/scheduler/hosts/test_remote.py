@@ -1,0 +1,291 @@
+"""What the leader of a team with workers says and does, with workers in threads of this process."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from team_mail.mail.log.blobs import MemoryBlobs
+from team_mail.mail.log.event import Draft, derived_id
+from team_mail.mail.process import myself
+from team_mail.personas.agent import Assignment, Outcome
+from team_mail.personas.capture.commits import Kept
+from team_mail.personas.errors import PersonaError
+from team_mail.personas.kinds import OutcomeStatus
+from team_mail.personas.persona import Persona, parse_persona
+from team_mail.personas.setup.preparation import Prepared
+from team_mail.personas.spending.usage import Usage
+from team_mail.personas.workspace import Captured
+from team_mail.scheduler.context import Context
+from team_mail.scheduler.hosts.handed import Handed, NotUnderstood, Returned
+from team_mail.scheduler.hosts.live import Heard, put_whole
+from team_mail.scheduler.hosts.remote import MOST_EPOCHS, RemoteRunner
+from team_mail.scheduler.hosts.worker import GIVEN_BACK, HostWorker
+from team_mail.scheduler.limits.routing import Choice
+from team_mail.scheduler.progress import Progress
+from team_mail.scheduler.runs.launch import Launch
+from team_mail.scheduler.runs.run import Batch, RunResult
+from team_mail.scheduler.runs.watch import Watch
+from team_mail.scheduler.settings.settings import Settings
+from team_mail.scheduler.state.facts import Mail, Patch
+
+ANN = Launch("ann", "shell", 1, 1, "batch", "first launch of the sprint")
+BATCH = Batch(1, 1, "", "team/sprint-1", 60.0)
+GONE = {"host": "elsewhere", "boot": "another", "pid": 7, "start": "1"}
+
+
+class Leading:
+    """A leader with one run in a thread, and all that it says."""
+
+    def __init__(self, context: Context, threads: ThreadPoolExecutor) -> None:
+        self.context, self.told, self._heard = context, [], threading.Condition()
+        self.watch = Watch(context, threading.Event())
+        self._threads = threads
+
+    def run(self, launch: Launch = ANN):
+        return self._threads.submit(lambda: RemoteRunner(self.context, self.watch, self.tell).run(launch, BATCH))
+
+    def tell(self, progress: Progress) -> None:
+        with self._heard:
+            self.told.append(progress.text)
+            self._heard.notify_all()
+
+    def until(self, words: str) -> str:
+        with self._heard:
+            assert self._heard.wait_for(lambda: any(words in text for text in self.told), 20), self.told
+            return next(text for text in self.told if words in text)
+
+    def offered(self, epoch: int) -> str:
+        """Wait for an epoch of the run to be offered, and return the run."""
+        for event in self.context.mailbox.log.follow(0):
+            if event.kind == "run.offered" and event.data["epoch"] == epoch:
+                return event.run
+        raise AssertionError
+
+    def write(self, kind: str, run: str, epoch: int, **data: object) -> None:
+        own = derived_id(kind.removeprefix("run."), run, str(epoch))
+        self.context.append([Draft(kind, "scheduler", run=run, data={"epoch": epoch, "worker": GONE, **data}, id=own)])
+
+    def data(self, kind: str) -> list[dict]:
+        return [event.data for event in self.context.mailbox.log.read() if event.kind == kind]
+
+
+@pytest.fixture
+def leading(team) -> Iterator[Leading]:
+    (team.home / "personas" / "ann.md").write_text("---\nid: ann\nlabels: [gpu, big]\n---\nDo your part.\n")
+    context = team.context({"ann": lambda job: None}, '[workers]\noffer = true\npatience = "0.1s"\n')
+    with ThreadPoolExecutor(2) as threads:
+        leading = Leading(context, threads)
+        with leading.watch:
+            yield leading
+            leading.watch.end()
+
+
+def test_it_is_said_once_what_would_take_a_run_that_nobody_takes(leading):
+    """The words are a command that can be copied; the run waits on."""
+    result = leading.run()
+    said = leading.until("no worker")
+    assert said == (
+        "ann (attempt 1): no worker with agent shell and labels gpu,big has taken it; it waits: "
+        "team worker --agents shell --labels gpu,big"
+    )
+    assert not result.done()
+    leading.watch.end()
+    assert result.result(20).given_up
+    assert sum("no worker" in text for text in leading.told) == 1
+    assert [data["why"] for data in leading.data("run.recalled")] == ["its scheduler ends it"]
+    assert [data["orderly"] for data in leading.data("run.lost")] == [True]
+
+
+def test_a_run_that_no_worker_returns_is_given_up_in_the_end(leading):
+    """What is wrong may be the run itself: it must not end one host after the other."""
+    result = leading.run()
+    for epoch in range(1, MOST_EPOCHS + 1):
+        run = leading.offered(epoch)
+        leading.write("run.taken", run, epoch)
+    assert result.result(20).given_up
+    (lost,) = leading.data("run.lost")
+    assert lost["why"] == "5 workers did not return it; of the last one: its worker is gone (process 7 on elsewhere)"
+    assert not lost["orderly"]
+
+
+def test_what_an_old_epoch_returns_counts_for_nothing(leading):
+    """A worker that was given up may come back; its run has been offered to another one."""
+    result = leading.run()
+    run = leading.offered(1)
+    leading.write("run.taken", run, 1)
+    leading.offered(2)
+    blobs = leading.context.mailbox.blobs
+    old, new = (Returned.of(blobs, RunResult(Outcome("ok", 0, 1.0, text)), None).put(blobs) for text in ("old", "new"))
+    leading.write("run.returned", run, 1, result=old, why="")
+    leading.write("run.taken", run, 2, worker=myself())
+    leading.write("run.returned", run, 2, result=new, why="", worker=myself())
+    assert result.result(20).outcome.detail == "new"
+    assert [data["detail"] for data in leading.data("run.finished")] == ["new"]
+
+
+def test_mail_and_reports_that_are_not_the_runs_own_are_not_written(leading):
+    """A worker that was taken over returns what it likes; the leader writes for that run and its persona alone."""
+    result = leading.run()
+    run, blobs = leading.offered(1), leading.context.mailbox.blobs
+    forged = [
+        Draft("run.finished", "scheduler", run=run, data={"status": "ok"}),
+        Draft("report.given", "scheduler", run="another", data={}),
+        Draft("report.given", "weaver", run=run, data={}),
+    ]
+    asked = ("What?", "m", Draft("mail.sent", "weaver", ("ann",), "Do it", run=run))
+    returned = Returned.of(
+        blobs, RunResult(Outcome("ok", 0, 1.0, "exit 0")), b"out", reports=tuple(forged), asked=asked
+    )
+    leading.write("run.taken", run, 1, worker=myself())
+    leading.write("run.returned", run, 1, worker=myself(), result=returned.put(blobs), why="")
+    assert result.result(20).outcome.status == "ok"
+    written = [event.kind for event in leading.context.mailbox.log.read()][-1:]
+    assert written == ["run.finished"]
+    assert not leading.data("report.given")
+    assert not leading.data("mail.sent")
+    assert (leading.context.home / "runs" / run / "output.log").read_bytes() == b"out"
+
+
+def test_what_cannot_be_read_is_lost_and_says_so(leading):
+    """The result of another version, or a blob that is gone."""
+    result = leading.run()
+    run, blobs = leading.offered(1), leading.context.mailbox.blobs
+    leading.write("run.taken", run, 1, worker=myself())
+    leading.write("run.returned", run, 1, worker=myself(), result=blobs.put(b'{"v": 99}').sha256, why="")
+    assert "what its worker returned cannot be read" in result.result(20).lost
+
+
+def test_a_worker_gives_back_what_it_does_not_understand_and_takes_it_no_more(leading):
+    """Another one may be newer."""
+    worker = HostWorker(leading.context, frozenset({"shell"}), frozenset({"gpu", "big"}), drain=True)
+    data = {
+        "persona": "ann", "epoch": 1, "base": "", "agent": "shell", "labels": [], "priority": "normal",
+        "timeout": 60.0, "job": leading.context.mailbox.blobs.put(b"{}").sha256, "bundle": "",
+    }  # fmt: skip
+    leading.context.append([Draft("run.offered", "scheduler", run="r", data=data)])
+    assert worker.run() == {GIVEN_BACK: 1}
+    leading.context.append([Draft("run.offered", "scheduler", run="r", data=data | {"epoch": 2})])
+    assert len(leading.data("run.taken")) == 1
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6,
+)  # fmt: skip
+LAUNCHES = st.builds(
+    Launch, TEXTS, TEXTS, st.integers(1, 9), st.integers(0, 9), TEXTS, TEXTS,
+    mail=st.lists(
+        st.builds(Mail, TEXTS, st.integers(1, 99), *[TEXTS] * 6, st.none() | TEXTS), max_size=2
+    ).map(tuple),
+    estimate=st.none() | st.floats(0, 1e6), timeout=st.none() | st.floats(1, 1e6), last_attempt=st.booleans(),
+    assignment=st.none() | st.builds(Assignment, TEXTS, TEXTS, TEXTS, st.dictionaries(TEXTS, JSON, max_size=3)),
+    previous=st.none() | st.builds(
+        Patch, TEXTS, TEXTS, st.integers(0, 9), TEXTS, TEXTS, st.integers(0, 9), st.integers(0, 9), TEXTS, TEXTS,
+        files=st.lists(TEXTS, max_size=2).map(tuple), why=TEXTS,
+    ),
+    route=st.none() | st.builds(Choice, TEXTS, TEXTS, agents=st.lists(TEXTS, max_size=2).map(tuple)),
+    answer_only=st.booleans(),
+)  # fmt: skip
+OUTCOMES = st.builds(
+    Outcome, st.sampled_from(OutcomeStatus), st.none() | st.integers(0, 255), st.floats(0, 1e6), TEXTS,
+    cut=st.booleans(), output=JSON, until=st.none() | st.datetimes(timezones=st.just(UTC)), hopeless=st.booleans(),
+    usage=st.builds(Usage, st.none() | st.integers(0, 10**9), st.none(), st.none() | st.integers(0, 10**9)),
+)  # fmt: skip
+RESULTS = st.builds(
+    RunResult, OUTCOMES,
+    st.none() | st.builds(
+        Captured, st.binary(max_size=40), st.lists(TEXTS, max_size=3).map(tuple), st.integers(0, 9), st.integers(0, 9),
+        notes=st.lists(TEXTS, max_size=2).map(tuple), asks=st.booleans(),
+        kept=st.lists(
+            st.builds(Kept, TEXTS, st.lists(TEXTS, max_size=2).map(tuple), st.integers(0, 9), st.binary(max_size=20)),
+            max_size=2,
+        ).map(tuple),
+    ),
+    given_up=st.booleans(), lost=TEXTS, base=TEXTS,
+    prepared=st.none() | st.builds(Prepared, outcome=st.none() | OUTCOMES, output=st.binary(max_size=20)),
+)  # fmt: skip
+
+
+@given(LAUNCHES, st.builds(Batch, st.integers(0, 9), st.integers(0, 9), TEXTS, TEXTS, st.none() | st.floats(0, 1e6)))
+def test_what_is_offered_is_nothing_but_values(launch, batch):
+    """JSON of it is the same launch and batch again, and so is what a pool of processes would be given."""
+    team = [Persona(launch.persona, "Name", "prompt", paths=("a/**",), extra={"mode": "x"}, source=Path("/x"))]
+    handed = Handed.of(launch, batch, mail=["m1"], team=team, settings=Settings(), session="s")
+    again = Handed.parsed(handed.model_dump_json().encode())
+    assert again == handed
+    assert again.launch == replace(launch, mail=())
+    assert again.batch == batch
+    assert pickle.loads(pickle.dumps((launch, batch))) == (launch, batch)
+    assert "/x" not in handed.model_dump_json(), "no path of this host"
+
+
+@given(RESULTS, st.binary(max_size=50))
+def test_what_is_returned_is_nothing_but_values(result, output):
+    """The patch is a blob, and the same result again with it."""
+    blobs = MemoryBlobs()
+    returned = Returned.of(blobs, result, output, read=("m1",))
+    again = Returned.parsed(blobs.read(returned.put(blobs)))
+    assert again.whole(blobs) == result
+    assert blobs.read(again.output) == output
+    assert pickle.loads(pickle.dumps(result)) == result
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"v": 1}', b'{"v": 2}', b"\xff"])
+def test_what_is_no_document_is_not_understood(data):
+    """It may be of another version, or of somebody else."""
+    for kind in (Handed, Returned):
+        with pytest.raises(NotUnderstood):
+            kind.parsed(data)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [("[GPU]", "has 'GPU'"), ("[a, b, c, d, e, f, g]", "has 7 labels; write 6 at most"), ("gpu", None)],
+)
+def test_labels_of_a_persona_are_few_plain_words(labels, said):
+    """They are part of the names of queues."""
+    text = f"---\nlabels: {labels}\n---\nWork.\n"
+    if said:
+        with pytest.raises(PersonaError, match=said):
+            parse_persona(text, Path("ann.md"))
+    else:
+        assert parse_persona(text, Path("ann.md")).labels == ("gpu",)
+
+
+def said(epoch: int, **more: object) -> str:
+    return json.dumps({"run": "r", "epoch": epoch, **more})
+
+
+def test_output_that_comes_out_of_order_is_put_where_it_belongs(tmp_path):
+    """A piece that is lost leaves a line; the whole takes its place, and whoever follows the file reads on."""
+    from base64 import b64encode
+
+    used = []
+    heard = Heard(tmp_path, lambda run: 1 if run == "r" else None, lambda run, usage: used.append((run, usage.input)))
+    for at, text in ((0, b"one\n"), (4, b"two\n"), (4, b"two\n"), (12, b"four\n")):
+        heard.take(said(1, at=at, output=b64encode(text).decode()))
+    heard.take(said(1, usage={"input": 5}))
+    for junk in ("", "7", "[]", '{"run": "r"}', said(2, output="eA=="), said(1, output="!!!", at=-1), said(1, at="x")):
+        heard.take(junk)
+    log = tmp_path / "runs" / "r" / "output.log"
+    shown = log.read_text().splitlines()
+    assert [shown[0], shown[1], shown[-1]] == ["one", "two", "four"]
+    assert "left out" in shown[3]
+    assert used == [("r", 5)]
+    assert (tmp_path / "runs" / "r" / "heartbeat").exists()
+    put_whole(log.parent, b"one\ntwo\nthree\nfour\n")
+    assert log.read_text() == "one\ntwo\nthree\nfour\n"
+    inode = log.stat().st_ino
+    put_whole(log.parent, b"one\ntwo\nthree\nfour\nfive\n")
+    assert (log.stat().st_ino, log.read_text()[-5:]) == (inode, "five\n")
