@@ -255,6 +255,11 @@ class Beat:
 class OnOneHost:
     """What a log says of processes if those of one host alone write it: the system knows which of them live."""
 
+    @property
+    def place(self) -> str:
+        """The name of the folder of this log among those of other hosts; "" where there are none."""
+        return ""
+
     def lead(self) -> None:
         """Lead the team from here, which nobody else can."""
 

@@ -19,6 +19,7 @@ from ..mail.log.log import EventLog, Log
 from ..mail.process import alive, myself
 from .errors import LogBehind, NotLeader
 
+SCHEDULER = "scheduler"  # what a process is that leads the team, as others are told
 TAKEN = "another scheduler leads this team"
 _LOOK = 0.5  # seconds between two looks whether another host still leads
 _COMMITS = 2_000  # of the branches, the newest
@@ -118,7 +119,7 @@ def stand_by(lead: Lead, log: Log, stop: threading.Event, say: Callable[[str], o
                 said = f"{error.host} leads this team; this one stands by"
                 if not told:
                     with suppress(LogError):
-                        waits.enter_context(log.beat(myself(), {"is": "scheduler", "stands_by": True}))
+                        waits.enter_context(log.beat(myself(), {"is": SCHEDULER, "stands_by": True}))
             except LogUnavailable as error:
                 said = f"{error}; waiting for it"
             else:
@@ -137,6 +138,14 @@ def leading(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return process if isinstance(process, dict) and alive(process) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def leading_anywhere(folder: Path, log: Log) -> dict[str, Any] | None:
+    """Return the process that `leading` does, or the scheduler that leads the team from another host; None for none."""
+    if process := leading(folder):
+        return process
+    leaders = (each for each in log.presences() if each.epoch and not each.gone and each.what.get("is") == SCHEDULER)
+    return next((dict(each.process) for each in leaders if each.place != log.place), None)
 
 
 def check_log(home: Path, log: Log, base: str, *, leads: bool = True) -> None:

@@ -253,11 +253,6 @@ class ParallelDispatcher:
             self.leaving.set()
         self.end()
 
-    def _lost(self, why: str) -> None:
-        """End all runs, since another host leads now."""
-        self._notify(Progress(f"{why}: the runs here are ended"))
-        self.end()
-
     def cancel(self, task: str) -> bool:
         """Cancel a task that has not started yet; tell whether there is one. Several dispatches may have one."""
         return sum(running.cancel(task) for running in [*self._running]) > 0
@@ -331,9 +326,8 @@ class ParallelDispatcher:
     def _own_clones(self, context: Context, id: str, repository: bool) -> Generator[Context]:
         """Give a dispatch its own mirror and clones, because other dispatches or a sprint may be running."""
         folder = context.home / "work" / f"dispatch-{id[-8:]}"
-        what = {"is": "dispatch", "dispatch": id}
-        taken = f"dispatch {id} is running"
-        with Lead(folder, context.mailbox.log, what, taken, on_lost=self._lost):
+        what, taken = {"is": "dispatch", "dispatch": id}, f"dispatch {id} is running"
+        with Lead(folder, context.mailbox.log, what, taken, on_lost=lambda _: self.end()):
             ignore_mail(context.home)
             mirror = context.mirror.nested(folder.name) if repository else context.mirror
             try:

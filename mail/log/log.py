@@ -60,6 +60,11 @@ class Log(Protocol):
         """Return the position of the last event; START for a log without events."""
         ...
 
+    @property
+    def place(self) -> str:
+        """The name of the folder of this log among those of other hosts; "" where there are none."""
+        ...
+
     def lead(self) -> None:
         """Lead the team from here, or go on leading it. Raises LedElsewhere while another host does."""
         ...

@@ -18,7 +18,7 @@ from ..process import Beat
 from .connection import Lease, Server
 from .place import Address
 
-_FENCE = 30.0  # seconds without an answer after which a leader takes its lead for lost, as an append does
+FENCE = 30.0  # seconds without an answer after which a leader takes its lead for lost, as an append does
 _PAUSE = 0.5  # seconds between two tries while the server does not answer
 _PARTS = 3  # of the time that a beat lasts pass before the next one
 _SOON = {"connect_timeout": 3, "keepalives_idle": 2, "keepalives_interval": 1, "tcp_user_timeout": 4_000}
@@ -93,9 +93,9 @@ class Beats:
 
     def _watch(self, over: threading.Event) -> None:
         """Give the lead up if the server does not answer: another host may have it by now."""
-        while not over.wait(max(_PAUSE, self._answered + _FENCE - time.monotonic())):
-            if time.monotonic() - self._answered >= _FENCE:
-                self._lose(f"the server has not answered for {_FENCE:.0f} s, so another host may lead by now")
+        while not over.wait(max(_PAUSE, self._answered + FENCE - time.monotonic())):
+            if time.monotonic() - self._answered >= FENCE:
+                self._lose(f"the server has not answered for {FENCE:.0f} s, so another host may lead by now")
 
     def _tell(self) -> Lease:
         """Tell all of it once; return who leads."""

@@ -15,7 +15,7 @@ from ...mail.text.units import counted
 from ..context import Context
 from ..errors import SettingsError
 from ..kinds import NEEDS_ME, Kind
-from ..leader import leading
+from ..leader import leading_anywhere
 from ..liveness import is_led
 from ..overview.needs import reader_of
 from ..settings.file import read_toml
@@ -86,7 +86,7 @@ class Endpoint:
         """Look at what is alive, at most every five seconds: claims and the lock of deployments are on disk."""
         now = self.context.clock.monotonic()
         if NEEDS_ME in self._settings.on and now - self._looked >= _LOOK:
-            deploying = leading(self.context.home / "work" / "deploy") is not None
+            deploying = leading_anywhere(self.context.home / "work" / "deploy", self.context.mailbox.log) is not None
             self._signs, self._looked = Signs(is_led, deploying, self.context.claims.moment().over()), now
         return self._signs
 

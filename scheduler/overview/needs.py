@@ -16,7 +16,7 @@ from ..forge.facts import read_forge
 from ..kinds import Budget, ClaimState, Kind, NeedKind, PatchStatus, SprintOutcome
 from ..landing.base_gates import base_gates
 from ..landing.judging import gates_of
-from ..leader import leading
+from ..leader import leading_anywhere
 from ..leader import log_behind as lacking
 from ..needs import (
     Need,
@@ -72,7 +72,7 @@ def read_needs(
     """Read what needs a person, as of a state that was just read."""
     reader = reader_of(context)
     mail = read_unread(context.mailbox.projections, [reader.human]).get(reader.human, ())
-    deploying = leading(context.home / "work" / "deploy") is not None
+    deploying = leading_anywhere(context.home / "work" / "deploy", context.mailbox.log) is not None
     desk = Desk(
         reader, mail, dispatches, _red(context, state), claimed, context.settings.deploy.is_set, deploying,
         f"{now.astimezone():%Y-%m-%d}", _refused(context),

@@ -14,7 +14,7 @@ from ...mail.clock import rfc3339
 from ..context import Context
 from ..errors import NotReady
 from ..kinds import AgentStatus, Kind, LaunchReason, RunStatus
-from ..leader import leading
+from ..leader import leading_anywhere
 from ..limits.routing import Work
 from ..liveness import is_led, liveness
 from ..state.dispatches import read_unfinished
@@ -124,7 +124,7 @@ def _names(context: Context, runs: Sequence[Run]) -> list[str]:
 
 def _attended(context: Context) -> bool:
     """Tell whether a scheduler leads the team, or a dispatch is under way."""
-    if leading(context.home / "work"):
+    if leading_anywhere(context.home / "work", context.mailbox.log):
         return True
     return any(is_led(state.supervisor) for state in read_unfinished(context.mailbox.projections))
 

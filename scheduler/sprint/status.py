@@ -13,7 +13,7 @@ from ..context import Context
 from ..foretell.places import NOWHERE, Places, read_places
 from ..kinds import PatchStatus, RunStatus
 from ..landing.at_work import gates_at_work
-from ..leader import leading
+from ..leader import leading_anywhere
 from ..limits.parking import Parked
 from ..liveness import liveness
 from ..state.facts import Patch, Run
@@ -89,7 +89,8 @@ def _held_document(patch: Patch) -> dict[str, Any]:
 
 def status(context: Context, now: datetime) -> Status:
     """Read where the team of `context` stands at `now`."""
-    state, leader = _with_usage(context.state(whole=False), context.home), leading(context.home / "work")
+    state = _with_usage(context.state(whole=False), context.home)
+    leader = leading_anywhere(context.home / "work", context.mailbox.log)
     never = context.settings.sprint.wakes_not
     unread = {persona: sum(each.wakes(never) for each in mail) for persona, mail in state.unread.items()}
     waiting = {persona: len(mail) - unread[persona] for persona, mail in state.unread.items()}

@@ -15,7 +15,7 @@ from ...scheduler.errors import NotReady
 from ...scheduler.forge.entering import announced
 from ...scheduler.hosts.choice import runner_for
 from ...scheduler.kinds import ModeRequest, RunStatus
-from ...scheduler.leader import Lead, stand_by
+from ...scheduler.leader import SCHEDULER, Lead, stand_by
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.runs.batch import BatchRunner
 from ...scheduler.runs.local import RunnerFactory
@@ -297,7 +297,7 @@ class _Reign:
         Raises NotLeader, and what a tick raised, unless a later tick may succeed.
         """
         context = self._context
-        lead = Lead(context.home / "work", context.mailbox.log, {"is": "scheduler"}, on_lost=self._daemon.lose)
+        lead = Lead(context.home / "work", context.mailbox.log, {"is": SCHEDULER}, on_lost=self._daemon.lose)
         if not stand_by(lead, context.mailbox.log, over, self._say):
             return False
         with ExitStack() as stack:
@@ -360,7 +360,7 @@ def _lead(context: Context, ticker: Ticker) -> Lead:
     """Return the lead of a command that ends all of its runs if another host takes it."""
     by_people_only("scheduler", context.home)
     return Lead(
-        context.home / "work", context.mailbox.log, {"is": "scheduler"}, on_lost=lambda _: ticker.dispatcher.end()
+        context.home / "work", context.mailbox.log, {"is": SCHEDULER}, on_lost=lambda _: ticker.dispatcher.end()
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....scheduler.appends import read_appended
 from ....scheduler.context import Context
-from ....scheduler.leader import leading
+from ....scheduler.leader import leading_anywhere
 from ....scheduler.state.figures import Family, Standing, read_figures
 from ....scheduler.state.reading import read_going
 
@@ -45,9 +45,9 @@ def _number(value: float) -> str:
 def metrics(context: Context) -> Figures:
     """Return the figures of a team; nothing is written."""
     projections, mailbox = context.mailbox.projections, context.mailbox
+    is_led = leading_anywhere(context.home / "work", mailbox.log) is not None
     standing = Standing(
-        read_going(projections, None), leading(context.home / "work") is not None, mailbox.log.head().seq,
-        read_appended(context.home),
+        read_going(projections, None), is_led, mailbox.log.head().seq, read_appended(context.home)
     )  # fmt: skip
     roster = sorted({*(mailbox.directory.personas or ()), context.settings.team.human})
     return Figures(tuple(read_figures(projections, roster, standing, context.clock.now())))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ....scheduler.context import Context
 from ....scheduler.errors import NotLeader, NotReady
-from ....scheduler.leader import leading
+from ....scheduler.leader import TAKEN, leading_anywhere
 from ....scheduler.sprint.control import by_people_only
 from ...work.starting import NotStarted, start
 from ..common.answer import Refused
@@ -36,8 +36,8 @@ def check_startable_now(context: Context, troubles: Sequence[str]) -> None:
     """Raise NotReady with what would keep a sprint from starting, NotLeader if another process leads the team."""
     if troubles:
         raise NotReady("; ".join(troubles))
-    if leader := leading(context.home / "work"):
-        raise NotLeader(f"another scheduler leads this team: process {leader['pid']}; wait for it, or end it")
+    if leader := leading_anywhere(context.home / "work", context.mailbox.log):
+        raise NotLeader(f"{TAKEN}: process {leader['pid']}; wait for it, or end it")
 
 
 def begun_after(

@@ -8,7 +8,7 @@ from typing import Any
 from ....mail.errors import UsageError
 from ....scheduler.claims.claims import Claims
 from ....scheduler.kinds import ModeRequest
-from ....scheduler.leader import leading
+from ....scheduler.leader import leading_anywhere
 from ....scheduler.state.reading import LAST
 from ... import api
 from ..common.console import Console
@@ -27,7 +27,7 @@ def sprints(console: Console, asked: Asked) -> dict[str, Any]:
         "sprints": [row | {"started": each.started, "patches": each.patches} for row, each in
                     zip(rows, found.sprints[::-1], strict=True)],
         "before": rows[-1]["sprint"] if found.older else None,
-        "leader": leading(context.home / "work"),
+        "leader": leading_anywhere(context.home / "work", context.mailbox.log),
     }  # fmt: skip
 
 

@@ -12,7 +12,12 @@ from team_mail.mail.errors import LedElsewhere, LogUnavailable
 from team_mail.mail.log.event import Draft
 from team_mail.mail.process import myself
 
-from ...postgres import logins, needs_postgres, remote_log
+from ...postgres import QUICK, is_installed, logins, needs_postgres, remote_log, running
+
+if is_installed():
+    from team_mail.mail.remote import beats
+    from team_mail.mail.remote.connection import Server
+    from team_mail.mail.remote.postgres import PostgresLog
 
 pytestmark = needs_postgres
 STARTED, LOST = Draft("run.started", "scheduler"), Draft("run.lost", "scheduler")
@@ -24,9 +29,6 @@ def hosts(request, tmp_path):
 
     A lease lasts a second.
     """
-    from team_mail.mail.remote.connection import Server
-    from team_mail.mail.remote.postgres import PostgresLog
-
     one = remote_log(request, tmp_path / "a" / "mail")
     one.server.set_value("lease_seconds", "1")
     server = Server(one.server.address)
@@ -201,3 +203,46 @@ def test_nobody_is_lost_while_the_server_has_just_come_back(hosts):
     assert not leads(two)
     until(lambda: not two.present(gone))
     assert leads(two)
+
+
+@pytest.fixture
+def own_server():
+    """A server that a test may stop, with two hosts of a team."""
+    from team_mail.mail.remote.place import Address
+    from team_mail.mail.remote.schema import upgrade
+
+    with running(QUICK) as local:
+        address = Address(local.url, "stopped")
+        owner = Server(address)
+        upgrade(owner)
+        owner.set_value("lease_seconds", "1")
+        owner.close()
+        yield local, address
+
+
+def test_a_leader_goes_on_when_its_server_was_restarted(own_server, tmp_path):
+    """Its lease was over meanwhile, and nobody has it: it renews it as soon as it can."""
+    local, address = own_server
+    one, two = (PostgresLog(tmp_path / name / "mail", Server(address)) for name in "ab")
+    with one.beat(myself(), {}, leads=True) as beat:
+        local.stop("immediate")
+        local.start()
+        until(lambda: not two.presences()[0].gone and two.server.lease().rest > 0)
+        assert not leads(two)
+        one.append([STARTED])
+        assert not beat.lost.is_set()
+    assert leads(two)
+    for log in (one, two):
+        log.server.close()
+
+
+def test_a_leader_that_hears_nothing_for_long_takes_its_lead_for_lost(own_server, tmp_path, monkeypatch):
+    """Another host may have it, and begin the work anew."""
+    local, address = own_server
+    monkeypatch.setattr(beats, "FENCE", 1.0)
+    log, heard = PostgresLog(tmp_path / "mail", Server(address)), []
+    with log.beat(myself(), {}, leads=True, on_lost=heard.append) as beat:
+        local.stop("immediate")
+        assert beat.lost.wait(20)
+    assert heard == ["the server has not answered for 1 s, so another host may lead by now"]
+    log.server.close()
