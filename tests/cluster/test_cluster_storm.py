@@ -172,12 +172,12 @@ AGENT = """\
 cat > /dev/null
 sleep 0.3
 if [ -e .team/run/conflict ]; then git checkout -q -- . 2> /dev/null; fi
-if [ -e list.txt ] && [ "${TEAM_PERSONA#t}" = "$TEAM_PERSONA" ]; then
+case $TEAM_PERSONA in
+p[0-9]*)
     sed -i "1s/.*/line of $TEAM_PERSONA/" list.txt
-    echo "$TEAM_PERSONA was here" > "$TEAM_PERSONA.txt"
-else
-    echo "$TEAM_PERSONA" > "task-$TEAM_RUN.txt"
-fi
+    echo "$TEAM_PERSONA was here" > "$TEAM_PERSONA.txt" ;;
+*) echo "$TEAM_PERSONA" > "task-$TEAM_RUN.txt" ;;
+esac
 echo "$TEAM_RUN $TEAM_PERSONA" >> PLACE/runs.journal
 """
 QUEUE = """\
@@ -211,8 +211,11 @@ class Work:
                 host.file(f"project/.team/personas/{name}.md", f"---\nid: {name}\n---\nDo your part.\n")
             host.file("project/.team/team.toml", SETTINGS.format(place=host.place))
             host.environ |= {"TEAM_HOME": str(host.place / "project" / ".team")}
-        tasks = [{"id": f"t{number}", "agent_type": "forge", "description": "Write."} for number in range(TASKS)]
-        self.lead.file("project/tasks.json", json.dumps({"tasks": tasks, "config": {"max_concurrent": 9}}))
+        tasks = [
+            {"task_id": f"t{number}", "agent": "forge", "description": "Write.", "dependencies": []}
+            for number in range(TASKS)
+        ]
+        self.lead.file("project/tasks.json", json.dumps({"tasks": tasks, "config": {"max_workers": 9}}))
         hosts.all[0].run(sys.executable, "-c", QUEUE, hosts.url)
         self.over: dict[str, int] = {}
         self._running: dict[str, object] = {}
@@ -230,6 +233,7 @@ class Work:
     def _keep(self, name: str, host: Host, program: str, *words: str) -> None:
         process = self._running.get(name)
         if process is not None and (code := process.poll()) is not None and name in {"sprint", "dispatch"}:
+            assert code != 2, self.said()  # what it was told is wrong
             if code in {0, 4}:
                 self.over[name] = code
             elif name == "dispatch":
