@@ -33,12 +33,14 @@ from team_mail.mail.log.event import derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.mailbox import Mailbox
 from team_mail.mail.query.rows import FileProjections
+from team_mail.mail.remote.beside import Beside
 from team_mail.mail.remote.connection import Server
 from team_mail.mail.remote.local import LocalServer
 from team_mail.mail.remote.migrate import to_server
 from team_mail.mail.remote.place import Address
 from team_mail.mail.remote.postgres import PostgresLog
 from team_mail.mail.remote.schema import upgrade
+from team_mail.scheduler.hosts.queue import install
 from writers import FORK, LETTER, acknowledged, ours
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Setting(NamedTuple):
     schema: Callable[[], Server]
     server: LocalServer
     seconds: float
+    work: float
 
 
 @contextmanager
@@ -329,9 +332,24 @@ def teams(given: Setting) -> Iterator[Row]:
     yield Row(f"{what}, 99th percentile", told, "", "", "≤ 100 ms, 0 lost", late <= 0.1 and not lost)
 
 
+def workers(given: Setting) -> Iterator[Row]:
+    """Runs on three hosts beside the ideal; and a worker that is killed."""
+    from hosts import handed_out, killed
+
+    yield from handed_out(given.folder, given.schema)
+    yield from killed(given.folder, given.schema)
+
+
+def hosts(given: Setting) -> Iterator[Row]:
+    """A sprint on three hosts beside one."""
+    from hosts import more_hosts
+
+    yield from more_hosts(given.folder, given.schema, given.work)
+
+
 ROWS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "flush": flush, "appends": appends, "inbox": inboxes, "large": large_inboxes, "commands": commands,
-    "followers": followers, "kills": kills, "teams": teams,
+    "followers": followers, "kills": kills, "teams": teams, "workers": workers, "hosts": hosts,
 }  # fmt: skip
 
 
@@ -341,6 +359,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="shorter rounds, logs of 20,000 and 100,000 events")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=[*ROWS], help="which to measure")
     parser.add_argument("--seconds", type=float, default=60, help="how long the ten teams send")
+    parser.add_argument("--work", type=float, default=60, help="how long each persona works, in seconds")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on the disk to measure")
     parser.add_argument("--markdown", type=Path, help="write the table to this page")
     given = parser.parse_args()
@@ -355,9 +374,12 @@ def main() -> None:
         def schema() -> Server:
             server = Server(Address(url, f"bench{next(numbers)}"))
             upgrade(server)
+            beside = Beside(server.address)
+            install(beside)
+            beside.close()
             return server
 
-        setting = Setting(folder, Bench(folder, given.quick), schema, local, given.seconds)
+        setting = Setting(folder, Bench(folder, given.quick), schema, local, given.seconds, given.work)
         rows = [row for name in given.rows for row in ROWS[name](setting)]
     show(rows)
     if given.markdown:

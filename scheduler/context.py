@@ -82,7 +82,7 @@ class Context:
     timed: Callable[[float], object] = lambda _: None
     ended: EndedSprints = field(default_factory=EndedSprints, init=False, repr=False, compare=False)
     _recent: RecentState = field(default_factory=RecentState, init=False, repr=False, compare=False)
-    _claims: list[Claims] = field(default_factory=list[Claims], init=False, repr=False, compare=False)
+    _claims: list[Claims] = field(default_factory=list[Claims], repr=False, compare=False)  # shared with its variants
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -17,6 +17,7 @@ from team_mail.mail.errors import LedElsewhere
 from team_mail.mail.log.event import Event
 from team_mail.scheduler.context import Context
 from team_mail.scheduler.sprint.control import stop_run
+from team_mail.scheduler.state.projections import HANDED
 from team_mail.team.api.dispatches import read_config
 from team_mail.team.api.sprints import run_sprint
 from team_mail.team.api.traces import output_of
@@ -54,6 +55,12 @@ def test_a_sprint_whose_runs_were_on_two_hosts(hosts):
     hosts.worker("c", "--slots", "1")
     result = run_sprint(hosts.context("a"))
     assert result.converged, hosts.said("b") + hosts.said("c")
+    fields = {event.kind: {*event.data} for event in hosts.events(*HANDED)}
+    assert fields == {
+        "run.offered": {"persona", "epoch", "agent", "labels", "priority", "timeout", "base", "job", "bundle"},
+        "run.taken": {"epoch", "worker"},
+        "run.returned": {"epoch", "worker", "result", "why"},
+    }, "as docs/sprint.md has them"
     taken = hosts.events("run.taken")
     pids = {event.data["worker"]["pid"] for event in taken}
     assert len(taken) >= 3, "the one in conflict ran again"
