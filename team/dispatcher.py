@@ -268,9 +268,8 @@ class ParallelDispatcher:
     ) -> tuple[dict[str, Choice], SetUpPreview, list[str]]:
         """Check everything as `dispatch` does and change nothing.
 
-        Return which agent would play each task, what each workspace would get, and what to know of the agents.
-
-        Raises InvalidTasks, NotReady.
+        Return which agent would play each task, what each workspace would get, and what to know of the agents. Raises
+        InvalidTasks, NotReady.
         """
         context, repository = self._open(tasks=True)
         checked = self._checked(context, tasks, repository=repository)
@@ -283,11 +282,8 @@ class ParallelDispatcher:
     def _open(self, *, tasks: bool = False) -> tuple[Context, bool]:
         agent = None if isinstance(self.agent, str) else self.agent
         context, repository = open_for_dispatch(self.home, agent, flags=self.flags, tasks=tasks)
-        is_command = agent is None and self.runner in {
-            LocalRunner,
-            runner_for,
-        }  # what a program brings may need no repository
-        if tasks and is_command and not repository and context.settings.dispatch.repository:
+        is_ours = agent is None and self.runner in {LocalRunner, runner_for}  # else it may need no repository
+        if tasks and is_ours and not repository and context.settings.dispatch.repository:
             raise NotReady(_NO_REPOSITORY)
         if self.session is not None:
             context.mailbox.log.session = checked_session(self.session)

@@ -285,8 +285,7 @@ class Dispatch:
             return self._ended(task, TaskStatus.ERROR, outcome.detail) if launch.last_attempt else self._again(task)
         if outcome.hopeless and (several or not launch.last_attempt):
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
-        stopped = outcome.status == RunStatus.STOPPED
-        return FAILED if stopped or launch.last_attempt else self._again(task)
+        return FAILED if outcome.status == RunStatus.STOPPED or launch.last_attempt else self._again(task)
 
     def _handed_on(self, task: Task, outcome: Outcome, unfit: Unfit | None) -> StepResult | None:
         """Let a task go on that one of several agents could not do, which was no attempt at it.

@@ -240,10 +240,6 @@ class Work:
         human, session = self.context.settings.team.human, self.context.session
         return MailProcess(place, self.launch.persona, self.launch.run, self.context.home, human, session=session)
 
-    def _save(self) -> None:
-        """Write down what the next scheduler needs, in case this one ends before the run does."""
-        write_left(self.folder, LeftRun(self.head, tuple(self.read), self.conflict.saved(), self.ready.saved()))
-
     def _restore(self, left: LeftRun) -> bool:
         """Take back what another scheduler knew of the run; tell whether it can be understood."""
         self.head, self.read[:] = left.head, left.read
@@ -263,7 +259,7 @@ class Work:
         outcome = limited(outcome, self._is_command, lambda: read_stream(log_of(self.folder)), self.context.clock.now())
         folder = RunFolder(self._place(workspace))
         self.unsent = folder.unsent()
-        if self.watch.delivery.is_on:
+        if self.watch.delivery.is_on(self.launch.persona):
             self.read += taken_into_account(self.context, folder, self.launch.persona, self.read)
         if workspace is None:
             return RunResult(self._judged(outcome, self._place(None), None))
@@ -384,7 +380,7 @@ class Work:
         written = written_prompt(persona, waiting, situation, assignment=launch.assignment, room=room)
         self.read[:] = [message.id for message in written.mail]
         self.mail.deliver(waiting, place)
-        self._save()
+        write_left(self.folder, LeftRun(self.head, tuple(self.read), self.conflict.saved(), self.ready.saved()))
         return written.text
 
     def _situation(self, timeout: float) -> Situation:
