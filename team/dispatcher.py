@@ -57,8 +57,7 @@ _NO_REPOSITORY = (
 )
 
 
-def _unheard(_: Sequence[Event]) -> None:
-    """Take note of no event."""
+def _unheard(_: Sequence[Event]) -> None: ...
 
 
 @dataclass(frozen=True)
