@@ -7,6 +7,8 @@ PYTHON ?= python3
 WORKERS ?= 3
 BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster bases
 
+BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster takeover
+
 VENV := .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # without bytecode every process that a test starts takes twice as long
@@ -55,6 +57,8 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 
 .PHONY: bench
 bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster bases")
+
+bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster takeover")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
 .PHONY: compare
