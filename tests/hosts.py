@@ -48,6 +48,7 @@ class Hosts:
     settings: str = ""
     personas: tuple[str, ...] = ("ann", "bob")
     bare: tuple[str, ...] = ()  # hosts without a clone
+    login: Callable[[str], Server] | None = None  # the login of a host, by its role
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def host(self, name: str) -> Path:
@@ -61,8 +62,9 @@ class Hosts:
             (top / ".team").mkdir(parents=True, exist_ok=True)
             script = self.folder / "agent.sh"
             script.write_text(self.script)
-            url, name = self.server.address
-            text = _TABLES.format(url=url, name=name, script=script, more=self.settings)
+            role = "leader" if name == "a" else "worker"
+            url, schema = (self.login(role) if self.login else self.server).address
+            text = _TABLES.format(url=url, name=schema, script=script, more=self.settings)
             (top / ".team" / "team.toml").write_text(text)
         return top / ".team"
 

@@ -1,4 +1,4 @@
-"""Any test with the log on PostgreSQL: `pytest --on-server` gives each test a schema of its own.
+"""Any test with the log on PostgreSQL: `pytest --on-server`, or the mark `on_server`, gives it a schema of its own.
 
 The tests are the same: what a test opens, and every command that it runs, is told by the environment where the log is.
 A test that is about the files of a log, or that has two teams, says so by `@pytest.mark.in_files("why")`.
@@ -7,12 +7,12 @@ A test that is about the files of a log, or that has two teams, says so by `@pyt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from team_mail.mail.open import open_log
+from team_mail.mail.remote.place import Address
 
 from .console import LOG
 
@@ -33,19 +33,19 @@ def skip_those_in_files(config: pytest.Config, items: list[pytest.Item]) -> None
 
 
 @pytest.fixture(autouse=True)
-def log_on_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the log of this test be on the session's server, if that was asked for."""
-    if request.config.getoption(OPTION):
+def log_on_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address | None]:
+    """Let the log of this test be on the session's server, if that was asked for; yield where it is."""
+    if request.config.getoption(OPTION) or request.node.get_closest_marker("on_server"):
         address = request.getfixturevalue("schemas")().address
         for name, value in zip(LOG, (address.url, address.schema), strict=True):
-            for environ in (os.environ, *_environments(request.module)):
+            for environ in (os.environ, *_environments(request.function.__globals__)):
                 monkeypatch.setitem(environ, name, value)
-        yield
+        yield address
         from team_mail.mail.remote.connection import server_of
 
         server_of(address).close()
     else:
-        yield
+        yield None
 
 
 def log_file(home: Path) -> Path:
@@ -55,6 +55,6 @@ def log_file(home: Path) -> Path:
     return home / "mail" / "events.jsonl"
 
 
-def _environments(module: ModuleType) -> list[dict[str, str]]:
-    """Return what a module gives to the commands that it runs itself, such as CLEAN."""
-    return [value for value in vars(module).values() if isinstance(value, dict) and "PATH" in value]
+def _environments(names: Mapping[str, object]) -> list[dict[str, str]]:
+    """Return what the module of a test gives to the commands that it runs itself, such as CLEAN."""
+    return [value for value in names.values() if isinstance(value, dict) and "PATH" in value]

@@ -427,6 +427,7 @@ LAZY = {
         "verify",
     },  # a send needs none of them
     "mail.mailbox": {"export"},  # nor the email package
+    "mail.remote.local": {"connection"},  # only who makes a database there needs what connects
     "mail.remote.postgres": {"reading"},  # only a follower
     "mail.open": {
         "connection",

@@ -45,6 +45,7 @@ _LONGEST = 0.5  # seconds between two tries
 _SETTINGS = {
     "application_name": "team-mail", "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2,
     "keepalives_count": 3, "tcp_user_timeout": 15_000, "client_encoding": "UTF8",
+    "options": f"-c lock_timeout={_PATIENCE:.0f}s",
 }  # fmt: skip
 _VARIABLES = {
     keyword: f"PG{keyword.upper()}"
@@ -341,9 +342,20 @@ class Server:
             return InDoubt(f"{why}; what was sent may or may not last, and sending the same id again is safe")
         return LogUnavailable(f"{why}; nothing was written")
 
+    def _holder(self) -> str:
+        """Return who holds the lock of the log, for people."""
+        text = "SELECT string_agg(format('process %%s of %%s on the server', pid, usename), ', ')"
+        text += " FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = %s::regclass AND granted"
+        with suppress(psycopg.Error):
+            if self._connection and (row := _row(self._connection, text.encode(), [f"{self.address.schema}.turn"])):
+                return str(row[0] or "somebody who has just let it go")
+        return "somebody"
+
     def _refusal(self, error: psycopg.Error) -> TeamMailError:
         """Return the error of ours for one of the server's; the codes TM… are those of sql/."""
         said, state = (error.diag.message_primary or str(error)).strip(), error.sqlstate or ""
+        if state == "55P03":
+            return LogUnavailable(f"the log at {self.address} is held by {self._holder()}; nothing was written")
         if state == "TM004":
             return LedElsewhere(said)
         for known, form in _ERRORS:

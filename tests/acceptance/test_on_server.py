@@ -13,7 +13,7 @@ from team_mail.mail.process import myself
 
 from ..console import run_command
 from ..postgres import needs_postgres
-from . import test_cli, test_dispatch, test_scheduler
+from . import test_cli, test_dispatch
 from .test_cli import (
     document,
     folder,
@@ -32,6 +32,7 @@ from .test_cli import (
     test_watch_shows_mail_as_it_arrives_until_interrupted,
 )
 from .test_dispatch import project as dispatching
+from .test_outliving import place, test_ticks_leave_alone_what_goes_on_and_put_on_record_what_has_ended
 from .test_scheduler import (
     project,
     test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues,
@@ -41,7 +42,7 @@ from .test_scheduler import (
 )
 
 __all__ = [  # what is run again, and the fixtures of it
-    "dispatching", "folder", "project", "run", "team",
+    "dispatching", "folder", "place", "project", "run", "team",
     "test_a_body_can_be_given_in_every_documented_way",
     "test_a_killed_scheduler_leaves_no_agent_and_the_next_one_continues",
     "test_a_new_user_previews_runs_reads_and_lands_a_sprint",
@@ -49,21 +50,19 @@ __all__ = [  # what is run again, and the fixtures of it
     "test_a_second_scheduler_is_refused", "test_an_attachment_can_be_written_to_a_file",
     "test_check_summarizes_unread_mail_with_exit_code_3_or_is_silent", "test_mail_of_a_persona_that_left_is_returned",
     "test_marks_can_be_set_and_removed", "test_of_runs_that_mark_at_once_one_is_first", "test_pause_resume_and_stop",
-    "test_the_same_key_sends_once", "test_watch_shows_mail_as_it_arrives_until_interrupted",
+    "test_the_same_key_sends_once",
+    "test_ticks_leave_alone_what_goes_on_and_put_on_record_what_has_ended",
+    "test_watch_shows_mail_as_it_arrives_until_interrupted",
 ]  # fmt: skip
 
-pytestmark = needs_postgres
+pytestmark = [needs_postgres, pytest.mark.on_server]
 Command = Callable[..., object]
 
 
-@pytest.fixture(autouse=True)
-def on_server(schemas, monkeypatch):
-    """Every command of a test keeps its log in a schema of the test's own."""
-    address = schemas().address
-    for environ in (test_cli.CLEAN, test_scheduler.CLEAN, test_dispatch.CLEAN, os.environ):
-        monkeypatch.setitem(environ, "TEAM_LOG_URL", address.url)
-        monkeypatch.setitem(environ, "TEAM_LOG_NAME", address.schema)
-    return address
+@pytest.fixture
+def on_server(log_on_server):
+    """Where the log of a test is."""
+    return log_on_server
 
 
 def test_what_is_sent_on_one_host_is_read_on_another(team, run, tmp_path):

@@ -214,3 +214,22 @@ def test_a_follower_goes_on_after_a_restart(tmp_path):
                 local.start()
         follower.close()
         server.close()
+
+
+def test_whoever_holds_the_lock_is_named_after_a_deadline(request, tmp_path):
+    """A client that was stopped after an append in a transaction of its own; then the next append works."""
+    from team_mail.mail.remote.connection import Server
+    from team_mail.mail.remote.postgres import PostgresLog
+
+    made = remote_log(request, tmp_path / "mail")
+    made.append([note("first")])
+    server = Server(made.server.address, settings={"options": "-c lock_timeout=100ms"})
+    log, holder = PostgresLog(tmp_path / "other", server), made.server.connect()
+    with holder:
+        holder.execute(f"BEGIN; LOCK TABLE {server.address.schema}.turn".encode())
+        with pytest.raises(LogUnavailable, match=rf"held by process {holder.info.backend_pid} of team.*nothing was"):
+            log.append([note("held up")])
+        holder.execute(b"ROLLBACK")
+        assert [event.subject for event in log.append([note("goes on")])] == ["goes on"]
+    server.close()
+    assert [event.subject for event in made.read()][1:] == ["first", "goes on"]

@@ -25,7 +25,7 @@ from team_mail.team.dispatcher import ParallelDispatcher
 
 from ...conftest import git
 from ...hosts import Hosts, hosts_of
-from ...postgres import needs_postgres
+from ...postgres import logins, needs_postgres
 from ...waiting import until_there
 
 pytestmark = needs_postgres
@@ -44,8 +44,10 @@ exit 0
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, schemas) -> Iterator[Hosts]:
-    with hosts_of(tmp_path, schemas(), script=WRITE) as made:
+def hosts(tmp_path: Path, schemas, postgres) -> Iterator[Hosts]:
+    """Hosts with a login each, as the guide says: one that may lead, and others that write for the runs they hold."""
+    server = schemas()
+    with logins(postgres, server) as login, hosts_of(tmp_path, server, script=WRITE, login=login) as made:
         yield made
 
 
