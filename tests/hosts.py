@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,6 +94,13 @@ class Hosts:
 
     def worker(self, name: str, *options: str) -> subprocess.Popen[str]:
         return self.start(name, "worker", *options)
+
+    def until_there(self) -> None:
+        """Wait until all workers have told that they are there."""
+        log, pids, due = open_log(self.host("a")), {each.pid for each in self.workers}, time.monotonic() + 120
+        while not pids <= {each.process["pid"] for each in log.presences()}:
+            assert time.monotonic() < due, [self.said(each.stem) for each in self.folder.glob("*.out")]
+            time.sleep(0.02)
 
     def said(self, name: str) -> str:
         return (self.folder / f"{name}.out").read_text()

@@ -55,6 +55,7 @@ def test_a_sprint_whose_runs_were_on_two_hosts(hosts):
     """Two personas conflict and write to each other; neither notices that they work on different hosts."""
     hosts.worker("b", "--slots", "1")
     hosts.worker("c", "--slots", "1")
+    hosts.until_there()
     result = run_sprint(hosts.context("a"))
     assert result.converged, hosts.said("b") + hosts.said("c")
     fields = {event.kind: {*event.data} for event in hosts.events(*HANDED)}
