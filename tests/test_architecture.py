@@ -436,7 +436,7 @@ LAZY = {
         "connection",
         "place",
         "postgres",
-        "query",
+        "copies",
     },  # a log in files needs no server; nor does a send wait for the database, unless it seals a segment
     "mail.query.rows": {"query"},  # nor the database
     "mail.simple": {"table"},  # only a notebook asks through Ibis

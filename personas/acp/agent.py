@@ -55,8 +55,11 @@ def acp_agent(
     is_its_own = agent.command[:1] == acp.command[:1]
     install = (acp.install or known.install) if known and is_its_own else ""
     not_resumed = acp.not_resumed or (known.not_resumed if known else "")
+    server = tuple(word.replace("{team}", mail[0]) for word in acp.mcp) if mail else ()
+    if server:
+        orders = replace(orders, mail=())
     return AcpAgent(**values, orders=orders, model_words=acp.model, not_resumed=not_resumed,
-                    install=install)  # fmt: skip
+                    install=install, server_words=server)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,15 @@ class AcpAgent(CommandAgent):
 
     `model_words` choose a model on its command line, with `{model}` in them; an agent without them is asked for it in
     the session. The model of a persona beats that of the orders. `not_resumed` says why it goes on with no session,
-    and `install` how what speaks the protocol is installed.
+    and `install` how what speaks the protocol is installed. `server_words` give it the server of mail tools, where it
+    takes no servers by the protocol.
     """
 
     orders: Orders = field(default_factory=lambda: Orders(""))
     model_words: tuple[str, ...] = ()
     not_resumed: str = ""
     install: str = ""
+    server_words: tuple[str, ...] = ()
 
     def trouble(self) -> str | None:
         """Return what is wrong with the command, the env_file or a placeholder, or that the SDK is missing."""
@@ -90,7 +95,8 @@ class AcpAgent(CommandAgent):
 
     def _words(self, job: Job) -> tuple[str, ...]:
         model = self._model(job)
-        return (*super()._words(job), *(word.replace("{model}", model) for word in self.model_words if model))
+        chosen = (word.replace("{model}", model) for word in self.model_words if model)
+        return (*super()._words(job), *self.server_words, *chosen)
 
     def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
         orders = replace(

@@ -15,7 +15,7 @@ MAIL = "team-mail"  # the name under which a session has the server of mail tool
 _HARMLESS = frozenset({"read", "search", "think", "fetch"})  # kinds of calls that change nothing
 _TOOL = "(?:inbox|read|search|send)"
 # What agents call one of its tools: in the name of the tool, in the title of its call, or in both.
-_TOOLS = re.compile(rf"(?:mcp[._]+)?team[-_]mail[._:/]+{_TOOL}|{_TOOL} \({MAIL} MCP Server\)")
+_TOOLS = re.compile(rf"(?:mcp[._]+)?team[-_]mail[-._:/]+{_TOOL}|{_TOOL} \({MAIL} MCP Server\)")
 _SHOWN = 80  # characters of a name
 
 

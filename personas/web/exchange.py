@@ -91,8 +91,7 @@ def exchange(  # noqa: PLR0917 - a request has these parts
         try:
             connection.request(method, target, body, {"Host": parts.netloc, "Connection": "close", **headers})
             response = connection.getresponse()
-            named = {name.lower(): value for name, value in response.getheaders()}
-            body = read(response)
+            body, named = read(response), {name.lower(): value for name, value in response.getheaders()}
         except (OSError, http.client.HTTPException) as error:
             why = _why_late(error, limit, idle if connection.has_met else 0.0, was_cut=was_cut()) or _reason(error)
             raise Refused(why, was_sent=connection.has_met) from error

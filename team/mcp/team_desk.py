@@ -113,6 +113,7 @@ class TeamDesk:
         with suppress(TeamMailError, OSError):
             for message in self._mailbox.inbox(self._persona, state="all", limit=1):
                 self._mailbox.thread(str(message.seq), self._persona)
+                self._mailbox.search("mail", persona=self._persona, limit=1)
         with suppress(TeamMailError, OSError):
             if isinstance(log := self._mailbox.log, EventLog) and log.active.exists():
                 log.create()  # what has been written is verified before the first message is

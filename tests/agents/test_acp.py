@@ -111,6 +111,21 @@ def test_acp_what_a_persona_may_not_do_is_refused_by_the_protocol(project, model
     assert not project.events("patch.captured")
 
 
+@pytest.mark.parametrize("cli", ["codex"])
+def test_acp_in_its_mode_read_only_codex_changes_nothing_unasked(project, model):
+    """Nothing else binds its commands: it has no policy any more by which it asks about what its sandbox allows."""
+    project.team("ann", kind="acp", mode="read-only", more="[sprint]\nmax_attempts = 1\n")
+    model.scripts = {"ann": {"": ("cat poem.txt", "touch refused.txt", ("send", {"to": ["you"], "subject": "Hello"}))}}
+
+    ended = project.run("scheduler", "sprint")
+
+    print(ended.stdout, ended.stderr)
+    told = next(request.text for request in model.requests if request.persona == "ann" and request.answered == 2)
+    assert "Read-only file system" in told
+    assert not project.events("patch.captured")
+    assert [event["subject"] for event in project.events("mail.sent") if event["run"]] == ["Hello"]
+
+
 NO_END = "no output and no changed file for 15s|no end within 30s"
 FAULTS = {
     "denied": "401|[Aa]uthentication|this key is not known here|not logged in",
@@ -141,7 +156,7 @@ def test_acp_a_run_whose_model_does_not_answer_is_no_success(project, model, fau
         assert re.search(r"not let in by its service; .*HTTP 401", error)
 
 
-@pytest.mark.parametrize("cli", [name for name in SPOKEN if name != "copilot"])  # which offers its model none
+@each
 @pytest.mark.parametrize("sandbox", ["none", "bwrap"])
 def test_acp_mail_goes_by_tools_that_no_shell_carries(project, model, sandbox):
     """A persona that may run nothing sends by a tool; the run that this mail starts lists, reads and answers so."""
@@ -172,7 +187,7 @@ def test_acp_mail_goes_by_tools_that_no_shell_carries(project, model, sandbox):
     ]  # fmt: skip
     assert [event["sender"] for event in project.events("mail.acked")] == ["bob"]
     first, *_ = (request for request in model.requests if request.persona and request.tools)  # and is for no title
-    assert any(re.search(r"team[-_]mail[:_]+send$", name) for name in first.tools)  # at once, without a search
+    assert any(re.search(r"team[-_]mail[-:_]+send$", name) for name in first.tools)  # at once, without a search
 
 
 FOUND = {"claude", "codex", "copilot"}  # which go on in another folder when the first one is gone

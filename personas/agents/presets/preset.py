@@ -68,7 +68,8 @@ class Acp:
     choose a model, where it is not chosen in the session. `counts` says what the tokens are those of that it tells.
     `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it. `error` is
     how a message begins by which it says that its model failed. `not_resumed` says why it cannot go on with a session,
-    where only its own command can.
+    where only its own command can. `mcp` are the words that give it the server of mail tools, with `{team}` for the
+    program, where it takes no servers by the protocol.
     """
 
     command: tuple[str, ...]
@@ -84,6 +85,7 @@ class Acp:
     error: str = ""
     install: str = ""
     package: str = ""
+    mcp: tuple[str, ...] = ()
     seen: Seen | None = None
 
 

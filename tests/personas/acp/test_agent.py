@@ -148,6 +148,18 @@ def test_an_adapter_that_is_missing_is_told_with_its_package(monkeypatch):
     assert other.trouble().endswith("give its full path in the command")
 
 
+def test_an_agent_that_takes_no_servers_by_the_protocol_gets_ours_in_its_words(job):
+    """Copilot leaves out those of a session; without the packages there is none."""
+    known = preset("copilot").by_protocol()
+    agent = acp_agent(CommandAgent("copilot", known.command), preset="copilot", mail=("/bin/team", "mcp"))
+    own, _ = words(agent, job())
+    (config,) = [word for word in own if word.startswith("{")]
+    assert json.loads(config)["mcpServers"]["team-mail"]["command"] == "/bin/team"
+    assert agent.orders.mail == ()
+    bare = acp_agent(CommandAgent("copilot", known.command), preset="copilot")
+    assert not any("mcpServers" in word for word in words(bare, job())[0])
+
+
 def test_mail_tools_are_given_where_their_packages_are():
     words = mail_server()
     assert not words or (Path(words[0]).name, words[1]) == ("team", "mcp")
