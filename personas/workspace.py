@@ -37,7 +37,7 @@ from .setup.trees import Remover, remove_tree, remove_trees
 
 _BRANCH = "refs/heads/work"
 _FOLDERS = tuple(  # of a clone, each after those above it
-    f".git{folder}" for folder in ("", "/objects", "/objects/info", "/refs", "/refs/heads", "/info", "/hooks")
+    f".git{folder}" for folder in ("", "/objects", "/objects/info", "/refs", "/refs/heads", "/info")
 )
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
@@ -363,8 +363,8 @@ class Workspace:
         place = self._trusted / "capture" / name
         if stores or trust.filtering or sparse is not None:
             return self._laid(place, trust, [self._source / "objects", *stores], sparse)
-        place.mkdir(parents=True)
-        return self._common(trust).using(objects=place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return self._common(trust).using(objects=place.parent)  # beside the index
 
     def _common(self, trust: Trust) -> Git:
         """Return a git directory to read by, which all workspaces of a mirror have in common.
