@@ -14,13 +14,14 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ..mail.home import RUN_FOLDER
-from ..mail.log.disk import read_file, replacing
+from ..mail.log.disk import read_file, replace_file
 from .capture.capture import Capture, Captured
 from .capture.changes import Change
 from .capture.confined import Confined, check_filters
@@ -36,7 +37,7 @@ from .setup.trees import Remover, remove_tree, remove_trees
 
 _BRANCH = "refs/heads/work"
 _FOLDERS = tuple(  # of a clone, each after those above it
-    f".git{folder}" for folder in ("", "/objects", "/objects/info", "/refs", "/refs/heads", "/info", "/hooks")
+    f".git{folder}" for folder in ("", "/objects", "/objects/info", "/refs", "/refs/heads", "/info")
 )
 # Captured objects are short-lived, so they need no fsync. Mapped packs must fit into the memory limit below.
 _MIRROR_CONFIG = "[core]\n\tfsync = none\n\tpackedGitLimit = 512m\n\tpackedGitWindowSize = 64m\n"
@@ -105,9 +106,17 @@ class Mirror:
                 self._fetched.add((commit, folders))
             if commit not in self._bases or not (self._git.directory / "HEAD").exists():
                 git = Git(self._source)
-                self._borrow(self._source, commit)
-                self._copy_refs(git)
-                self._bases[commit] = read_base(git, commit)
+                with ThreadPoolExecutor(2) as beside:
+                    refs = beside.submit(git, "for-each-ref", _REFS, "refs/heads", "refs/tags")
+                    base = beside.submit(read_base, git, commit)
+                    self._borrow(self._source, commit)
+                self._copy_refs(refs.result())
+                self._bases[commit] = base.result()
+
+    def prepare(self, commit: str) -> None:
+        """Prepare for workspaces of `commit` ahead of need, as `update` does, if nothing has to be fetched for that."""
+        if not is_partial(self._source):
+            self.update(commit)
 
     def workspace(
         self, run: str, commit: str, persona: str = "agent", sparse: Sequence[str] | None = None
@@ -186,15 +195,14 @@ class Mirror:
             else:
                 fresh.replace(mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
-        _write(mirror / "objects/info/alternates", alternates([source / "objects"]))
+        replace_file(mirror / "objects/info/alternates", alternates([source / "objects"]))
         if (source / "shallow").exists():
-            _write(mirror / "shallow", read_file(source / "shallow", follow=True))
+            replace_file(mirror / "shallow", read_file(source / "shallow", follow=True))
 
-    def _copy_refs(self, source: Git) -> None:
+    def _copy_refs(self, listed: bytes) -> None:
         """Copy the refs that a clone has: build tools look for tags, agents for origin/main."""
-        listed = source("for-each-ref", _REFS, "refs/heads", "refs/tags")
         renamed = listed.replace(b" refs/heads/", b" refs/remotes/origin/")
-        _write(self._git.directory / "names", renamed)
+        replace_file(self._git.directory / "names", renamed)
 
 
 @dataclass(frozen=True)
@@ -355,8 +363,8 @@ class Workspace:
         place = self._trusted / "capture" / name
         if stores or trust.filtering or sparse is not None:
             return self._laid(place, trust, [self._source / "objects", *stores], sparse)
-        place.mkdir(parents=True)
-        return self._common(trust).using(objects=place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return self._common(trust).using(objects=place.parent)  # beside the index
 
     def _common(self, trust: Trust) -> Git:
         """Return a git directory to read by, which all workspaces of a mirror have in common.
@@ -389,9 +397,3 @@ class Workspace:
 def _git_directory(repository: Path) -> Path:
     bare = (repository / "HEAD").is_file() and (repository / "objects").is_dir()
     return repository.absolute() if bare else find_repository(repository)[0].directory
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Write a file atomically, because others may read it meanwhile."""
-    with replacing(file, durable=False) as scratch:
-        scratch.write_bytes(data)

@@ -84,8 +84,7 @@ class Dispatch:
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = Outputs(state, context.mailbox.blobs)
         self._tries: Counter[str] = Counter()
-        self._setups: Counter[str] = Counter()  # those that failed
-        self._refusals: Counter[str] = Counter()  # by the service of the agent
+        self._setups, self._refusals = Counter[str](), Counter[str]()  # that failed; by the service of the agent
         self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
         self._choices: dict[str, Choice] = {}  # of the agent, by task
         self._at_work, self._cancelled = set[str](), set[str]()
@@ -134,14 +133,14 @@ class Dispatch:
         """Carry out every task that is not done yet; return the output of all."""
         started = self.context.clock.monotonic()
         self._export(task for key, task in self.tasks.items() if key in self.state.ends)
-        steps, pools, most = [*steps_of(self.tasks, self.state)], pools_of(self.context), self.config.max_per_agent
-        queue = TaskQueue(steps, self.config.max_workers, most, pools, self._choose)
+        steps, pools, config = [*steps_of(self.tasks, self.state)], pools_of(self.context), self.config
+        queue = TaskQueue(steps, config.max_workers, config.max_per_agent, pools, self._choose)
         needed = starts_process(self.context, self.routing, [self.tasks[step.key] for step in steps])
+        between = between_runs(self.context, self.state.base, needed=needed)
         try:
             if any(sprint.commits for sprint in self.state.work.sprints):  # it is resumed
                 self._landing.put_back()
-            runs, workers = between_runs(needed=needed), executor(self.config.max_workers)
-            with self._watch, self._landing.pushes, runs, workers as threads:
+            with self._watch, self._landing.pushes, between, executor(config.max_workers) as threads:
                 self._carry_out(queue, threads)
         finally:
             if not self.is_left:

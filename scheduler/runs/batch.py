@@ -64,7 +64,7 @@ class OpenRuns:
     def __enter__(self) -> Self:
         """Watch the log, and keep a warden, until all runs are over."""
         self._stack.enter_context(self.watch)
-        self._stack.enter_context(between_runs())
+        self._stack.enter_context(between_runs(self._context))
         most = self._context.settings.sprint.max_parallel
         self._threads = self._stack.enter_context(self._executor(most + _LEFT))
         return self

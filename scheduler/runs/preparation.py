@@ -113,10 +113,25 @@ def timeout_of(context: Context, launch: Launch, left: float | None) -> float:
 
 
 @contextmanager
-def between_runs(*, needed: bool = False) -> Generator[None]:
-    """Keep the warden and the slots of this process between runs; with `needed`, the warden is started at once."""
+def between_runs(context: Context, base: str = "", *, needed: bool = False) -> Generator[None]:
+    """Keep the warden and the slots of this process between runs; with `needed`, the warden is started at once.
+
+    With a `base`, workspaces of that commit are prepared for meanwhile; the first run is told of what goes wrong.
+    """
+
+    def prepare() -> None:
+        with suppress(TeamMailError, OSError):
+            context.mirror.prepare(base)
+
+    thread = threading.Thread(target=prepare, name="mirror", daemon=True)
+    if base:
+        thread.start()
     with leased(needed=needed), kept_slots():
-        yield
+        try:
+            yield
+        finally:
+            if base:
+                thread.join()
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,18 @@ class Storm:
                 continue
             if "team_mail.personas.running.postbox" in words and str(self.home) in words:
                 kinds["mail"].append(process)
+            elif "keeper" in words and str(self.home) in words:  # a fork of its warden, whose environment it has
+                kinds["keeper"].append(process)
             elif environ.get("TEAM_RUN_OF") == str(self.home):
-                kinds["keeper" if "keeper" in words else "agent"].append(process)
+                kinds["agent"].append(process)
         kinds["warden"] = [warden for keeper in kinds["keeper"] if (warden := _warden(keeper))]
         return kinds
+
+    def until_runs(self, leader: subprocess.Popen[bytes]) -> None:
+        """Wait until a run goes on, however slow the machine is, or its leader has ended."""
+        end = time.monotonic() + 20
+        while leader.poll() is None and time.monotonic() < end and not any(self.processes().values()):
+            time.sleep(0.02)
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         listed = self.run(str(BIN / "team-mail"), "log", "--json").stdout
@@ -109,6 +117,7 @@ def test_no_acknowledged_mail_of_a_run_is_lost_or_doubled_whoever_is_killed(tmp_
         for _ in range(30):
             command = chance.choice(["sprint", "sprint", "tick"])  # the runs of a tick outlive it
             leader = storm.start(command)
+            storm.until_runs(leader)
             end = time.monotonic() + chance.uniform(0.3, 3)
             while leader.poll() is None and time.monotonic() < end:
                 kinds = storm.processes()

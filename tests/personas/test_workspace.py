@@ -391,6 +391,19 @@ def test_workspaces_that_a_crash_left_behind_are_discarded(mirror, workspace):
     assert mirror.discard(keep=["run-2"]) == set()
 
 
+def test_clones_that_nobody_needs_are_removed_a_little_later(mirror, workspace):
+    """Many of them by one process; whoever settles the mirror need not wait, nor whoever removes all."""
+    others = [mirror.workspace(f"run-{number}", workspace.base) for number in range(2, 6)]
+    for number in range(2, 6):
+        mirror.remove_soon(f"run-{number}")
+    mirror.settle()
+    assert not any(other.exists for other in others)
+    assert mirror.clones == {"run-1"}
+    mirror.remove_soon("run-1")
+    mirror.remove_all()
+    assert not mirror.folder.exists()
+
+
 def test_a_run_that_starts_again_gets_a_fresh_clone(mirror, workspace):
     """After a crash the same run finds nothing of its first attempt."""
     (workspace.path / "half done").touch()

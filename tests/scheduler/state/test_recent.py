@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from team_mail.mail.letter import Letter
+from team_mail.mail.log.event import Draft, Event
 from team_mail.mail.mailbox import Mailbox
 from team_mail.scheduler.sprint.control import approve_patch, pause
 from team_mail.scheduler.sprint.decide import StartRequest
@@ -149,3 +152,28 @@ def test_questions_in_turn_see_a_log_that_grows(team):
         team.sprint({"ann": team.replaced(number, "ann")})
         assert [sprint.number for sprint in context.state(whole=False).sprints] == [*range(1, number + 1)]
         assert context.state().number == number
+
+
+def test_appends_of_several_threads_are_under_way_at_once_and_a_reading_waits_for_those_before_it(team):
+    """So they share a flush of the disk; the state that is read has what they wrote without reading the log again."""
+    context, written, goes_on = team.ticker({}).context, threading.Semaphore(0), threading.Event()
+    context.state(whole=False)
+
+    def append(number: int) -> None:
+        def write() -> list[Event]:
+            events = context.mailbox.log.append([Draft("mail.sent", "ann", ("bob",), f"mail {number}", "x")])
+            written.release()
+            goes_on.wait(30)
+            return events
+
+        context._recent.append(write)
+
+    with ThreadPoolExecutor(3) as threads:
+        appends = [threads.submit(append, number) for number in range(2)]
+        assert all(written.acquire(timeout=30) for _ in appends)
+        reading = threads.submit(context.state, whole=False)
+        assert not reading.done()
+        goes_on.set()
+        state = reading.result(30)
+        assert [append.result(30) for append in appends] == [None, None]
+    assert {mail.subject for mail in state.unread["bob"]} == {"mail 0", "mail 1"}
