@@ -288,7 +288,8 @@ def main() -> int:
                 file.write(json.dumps(vars(each)) + "\n")
     patches, ours = sum(each.patches for each in table), sum(each.landed + each.present for each in table)
     plain, missed = sum(each.best for each in table), sum(not each.met for each in table)
-    print(f"{len(table)} windows, {patches} patches; ours {ours}, best plain engines {plain}; {missed} missed")
+    beside = "" if wanted.alone else f", best plain engines {plain}; {missed} missed"
+    print(f"{len(table)} windows, {patches} patches; ours {ours}{beside}")
     return int(bool(missed) or not table)
 
 

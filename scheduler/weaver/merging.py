@@ -67,11 +67,17 @@ class Merge(NamedTuple):
 
 @dataclass(frozen=True)
 class PatchMerge:
-    """The merge of a patch with a tree: what it changes there, and the files in conflict if it is not clean."""
+    """The merge of a patch with a tree: the trees before and after it, and the files in conflict if it is not clean."""
 
     commits: tuple[str, str]  # whose ids the marks of conflicts bear: the tree's, the patch's
-    changes: tuple[Change, ...]
+    before: Tree
+    after: Tree
     stages: tuple[Stage, ...] | None
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """What the merge changes in the tree; of most that conflict nobody asks for it."""
+        return tuple(self.before.changes_to(self.after))
 
 
 @dataclass
@@ -159,8 +165,7 @@ class Merging:
         merges = merged(self.quarantine.git, [commits for _, commits in sides.values()], _AT_LEAST_FAR)
         for (key, (ours, commits)), merge in zip(sides.items(), merges, strict=True):
             self._note(MERGE_TREE, merge.stages or ())
-            changes = ours.changes_to(Tree(merge.tree, self.quarantine))
-            self._merges[key] = PatchMerge(commits, tuple(changes), merge.stages)
+            self._merges[key] = PatchMerge(commits, ours, Tree(merge.tree, self.quarantine), merge.stages)
         return [self._merges[key] for key in keys]
 
     def _version(self, tree: Tree, each: Applied) -> Versions:

@@ -110,20 +110,29 @@ def test_what_is_known_of_earlier_merges_changes_none(project, tips, work):
                 assert known == [Merging(scratch, LIMITS).changes(way, tree, each) for each in applied]
 
 
-@given(st.lists(EDITS, min_size=2, max_size=4), st.lists(EDITS, min_size=2, max_size=6))
-@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_patches_that_are_merged_together_are_merged_as_git_merges_each_alone(project, tips, work):
+@given(
+    st.lists(EDITS, min_size=2, max_size=4),
+    st.lists(EDITS, min_size=2, max_size=6),
+    st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6, unique=True), min_size=4, max_size=4),
+)
+@example(
+    [[("a", "edit", 1)], [("a", "edit", 2)], [("a", "edit", 3)]],
+    [[("a", "edit", line)] for line in (7, 8, 9)],
+    [[0], [0, 1], [2, 0, 1], [0]],
+)
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_patches_that_are_merged_together_are_merged_as_git_merges_each_alone(project, tips, work, queues):
     """Whatever stands beside them, whatever was merged before, and whichever of them git refuses."""
     commits = [project.commit(edited(edits, f"tip{n}"), project.base) for n, edits in enumerate(tips)]
     submissions = [project.submission(f"p{n}", edited(edits, f"p{n}")) for n, edits in enumerate(work)]
     with quarantine(project.git, project.base) as scratch:
         applied = apply_all(scratch, read_tree(scratch, project.base), submissions, LIMITS)[0]
         merging = Merging(scratch, LIMITS)
-        for number, tree in enumerate([read_tree(scratch, commit) for commit in commits]):
-            if queue := applied[number % 2 :]:
-                merging.foresee(tree, queue, ["3way"])
-            for each in applied:
-                assert merging.changes("3way", tree, each) == alone(scratch, tree, each)
+        for tree, queue in zip([read_tree(scratch, commit) for commit in commits], queues, strict=False):
+            if ahead := [applied[number] for number in queue if number < len(applied)]:
+                merging.foresee(tree, ahead, ["3way"])
+                for each in ahead:
+                    assert merging.changes("3way", tree, each) == alone(scratch, tree, each)
 
 
 def alone(scratch, tree, each):
@@ -141,10 +150,10 @@ def test_rules_that_hold_only_at_the_top_hold_for_patches_that_are_merged_togeth
     """Of the repository, and macros, which git reads in no other folder; other attributes hold in any."""
     text = {"a": lines(count=9), "d/c": lines(count=9)}
     rules = {".gitattributes": "[attr]ours merge=union\na ours\n", "d/.gitattributes": "c merge=union\n"}
-    for number, (files, info) in enumerate([(rules, ""), ({}, "/a merge=union\nd/c merge=union\n")]):
+    for number, (files, info) in enumerate([(rules, None), ({}, "/a merge=union\nd/c merge=union\n")]):
         project = Project(tmp_path / str(number), text | files)
-        (project.git.directory / "info").mkdir(exist_ok=True)
-        (project.git.directory / "info" / "attributes").write_text(info)
+        (place := project.git.directory / "info").mkdir(exist_ok=True)
+        (place / "attributes").write_text(info) if info else (place / "attributes").unlink(missing_ok=True)
         tip = project.commit({name: body.replace("line 5", "tip") for name, body in text.items()}, project.base)
         submissions = [
             project.submission(f"{name}{n}", {name: text[name].replace("line 5", f"{n}")})
