@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 3
-BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster
+BENCH ?= mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster bases takeover
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,7 +54,7 @@ demo: $(READY) ## watch a team of 21 do the same work one after the other, then 
 	@echo; echo "A team under a supervisor: $(BIN)/team demo --team orion"
 
 .PHONY: bench
-bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster")
+bench: $(READY) ## measure the promises beside their contenders (BENCH="mail weave sprint dispatch stream history rolling foretell gates supervisor claims notify diagnostics wake console chat agent_mail cluster bases takeover")
 	@status=0; for bench in $(BENCH); do $(BIN)/python benchmarks/$$bench.py $(ARGS) || status=1; done; exit $$status
 
 .PHONY: compare

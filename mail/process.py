@@ -16,6 +16,8 @@ from .ancestors import KEEPER, START, STARTED, WARDEN, commands_above, commands_
 from .errors import NoIdentity, NotFromRun, UsageError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NUMBERS = Path("/proc/self/ns/pid")
+_OUTERMOST = 0xEFFFFFFC  # the inode of the machine's own, a constant of Linux
 _POSTBOX = "team_mail.personas.running.postbox"  # a mail process, see personas/running
 SESSION = "TEAM_SESSION"  # a variable: the session in whose name this process writes
 TEAM = "TEAM_RUN_OF"  # a variable of every process of a run: the folder of its team
@@ -321,7 +323,17 @@ def _host() -> str:
 
 
 def _boot_id() -> str:
-    return _BOOT.read_text().strip() if _BOOT.exists() else ""
+    """Return what names this start of this machine, and the container if processes have numbers of its own there.
+
+    "" where the system does not tell.
+    """
+    if not _BOOT.exists():
+        return ""
+    try:
+        numbers = _NUMBERS.stat().st_ino
+    except OSError:
+        numbers = _OUTERMOST
+    return _BOOT.read_text().strip() + (f"/{numbers}" if numbers != _OUTERMOST else "")
 
 
 def _start_time(pid: int) -> str | None:

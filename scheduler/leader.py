@@ -21,6 +21,7 @@ from .errors import LogBehind, NotLeader
 
 SCHEDULER = "scheduler"  # what a process is that leads the team, as others are told
 TAKEN = "another scheduler leads this team"
+_OFTEN = 10  # looks between two times that something is done meanwhile
 _LOOK = 0.5  # seconds between two looks whether another host still leads
 _COMMITS = 2_000  # of the branches, the newest
 _EVENTS = 500
@@ -104,29 +105,39 @@ class Lead(Leader):
             super().__exit__(kind, error, trace)
 
 
-def stand_by(lead: Lead, log: Log, stop: threading.Event, say: Callable[[str], object]) -> bool:
+def stand_by(
+    lead: Lead,
+    log: Log,
+    stop: threading.Event,
+    say: Callable[[str], object],
+    meanwhile: Callable[[], object],
+) -> bool:
     """Enter a lead as soon as no other host leads; return whether it was, False once `stop` is set.
 
-    `say` is told once who leads meanwhile, and of a server that does not answer. Raises NotLeader.
+    `say` is told once who leads meanwhile, and of a server that does not answer. `meanwhile` is called now and then
+    while another host leads. Raises NotLeader.
     """
     waits = ExitStack()
     with waits:
-        told = ""
+        told, looks = "", 0
         while not stop.is_set():
             try:
                 lead.__enter__()  # left by the caller
             except LedElsewhere as error:
-                said = f"{error.host} leads this team; this one stands by"
-                if not told:
-                    with suppress(LogError):
-                        waits.enter_context(log.beat(myself(), {"is": SCHEDULER, "stands_by": True}))
+                said, is_led = f"{error.host} leads this team; this one stands by", True
             except LogUnavailable as error:
-                said = f"{error}; waiting for it"
+                said, is_led = f"{error}; waiting for it", False
             else:
                 return True
             if said != told:
                 say(said)
                 told = said
+            with suppress(LogError):
+                if is_led and not looks:
+                    waits.enter_context(log.beat(myself(), {"is": SCHEDULER, "stands_by": True}))
+                if is_led and not looks % _OFTEN:
+                    meanwhile()
+            looks += is_led
             stop.wait(_LOOK)
     return False
 

@@ -110,6 +110,7 @@ def open_for_dispatch(
     flags: Mapping[str, str] | None = None,
     *,
     tasks: bool = False,
+    host: bool = False,
 ) -> tuple[Context, bool]:
     """Open a team for a dispatch. Returns the context, and whether there is a repository; nothing is written.
 
@@ -125,11 +126,12 @@ def open_for_dispatch(
         environ: Where `TEAM_…` variables are read from.
         flags: Settings that override all others, by key.
         tasks: Whether tasks are to be carried out, for the first time.
+        host: Whether runs that others offer are to be carried out, see `open_on_host`.
     """
     home = home or team_home(create=True)
     wanted = not tasks or read_settings(home, environ, flags).settings.dispatch.repository
     try:
-        context = open_team(home, environ, flags) if wanted else None
+        context = (open_on_host if host else open_team)(home, environ, flags) if wanted else None
     except NotARepository:
         context = None
     repository = context is not None

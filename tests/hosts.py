@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Hosts:
     script: str = "true\n"
     settings: str = ""
     personas: tuple[str, ...] = ("ann", "bob")
+    bare: tuple[str, ...] = ()  # hosts without a clone
+    login: Callable[[str], Server] | None = None  # the login of a host, by its role
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def host(self, name: str) -> Path:
@@ -55,12 +58,14 @@ class Hosts:
         if not first.exists():
             self._make(first)
         if not top.exists():
-            git(self.folder, "clone", "--quiet", str(first), str(top))
-            (top / ".team").mkdir(exist_ok=True)
+            if name not in self.bare:
+                git(self.folder, "clone", "--quiet", str(first), str(top))
+            (top / ".team").mkdir(parents=True, exist_ok=True)
             script = self.folder / "agent.sh"
             script.write_text(self.script)
-            url, name = self.server.address
-            text = _TABLES.format(url=url, name=name, script=script, more=self.settings)
+            role = "leader" if name == "a" else "worker"
+            url, schema = (self.login(role) if self.login else self.server).address
+            text = _TABLES.format(url=url, name=schema, script=script, more=self.settings)
             (top / ".team" / "team.toml").write_text(text)
         return top / ".team"
 
@@ -89,6 +94,13 @@ class Hosts:
 
     def worker(self, name: str, *options: str) -> subprocess.Popen[str]:
         return self.start(name, "worker", *options)
+
+    def until_there(self) -> None:
+        """Wait until all workers have told that they are there."""
+        log, pids, due = open_log(self.host("a")), {each.pid for each in self.workers}, time.monotonic() + 120
+        while not pids <= {each.process["pid"] for each in log.presences()}:
+            assert time.monotonic() < due, [self.said(each.stem) for each in self.folder.glob("*.out")]
+            time.sleep(0.02)
 
     def said(self, name: str) -> str:
         return (self.folder / f"{name}.out").read_text()

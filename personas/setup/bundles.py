@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from ...mail.log.disk import open_file
 from ...mail.text.escape import line
-from ..errors import NotPrepared
+from ..errors import GitError, NotPrepared
 from ..git import Git
 from .promised import is_partial
 from .remotes import HostRepository
@@ -56,15 +56,17 @@ def make_bundle(repository: Path, base: str, known: Sequence[str], file: Path) -
         return False
     if not needed and (repository / "shallow").exists():
         raise NotPrepared(f"the repository is shallow, and cannot be sent whole: git fetch --unshallow; or {_ADVICE}")
-    _check_size(git, asked)
     version, extra = ("v2", "") if len(base) == _SHA1 else ("v3", "@object-format=sha256\n")
     header = f"# {version} git bundle\n{extra}" + "".join(f"-{commit}\n" for commit in needed) + f"{base} {_REF}\n\n"
-    file.write_bytes(header.encode())
-    words = ("pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q")
-    ended = git.run(*words, stdin=asked, wrapper=(*_BEHIND, str(file)))
-    if ended.returncode and is_partial(repository):
-        raise NotPrepared(f"the repository is a partial clone, and lacks what a bundle needs; {_ADVICE}")
-    Git.output(words, ended)
+    try:
+        _check_size(git, asked)
+        file.write_bytes(header.encode())
+        words = ("pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q")
+        Git.output(words, git.run(*words, stdin=asked, wrapper=(*_BEHIND, str(file))))
+    except GitError as error:
+        if is_partial(repository):
+            raise NotPrepared(f"the repository is a partial clone, and lacks a part ({error}); {_ADVICE}") from None
+        raise
     return True
 
 

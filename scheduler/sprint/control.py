@@ -16,6 +16,7 @@ from ...mail.letter import Letter
 from ...mail.log.event import Draft, derived_id
 from ...mail.process import within_run_of
 from ...personas.errors import GitError
+from ...personas.running.process import is_going
 from ...personas.running.sweep import ask_to_end
 from ..approval import ApprovalKey
 from ..context import Context
@@ -31,6 +32,7 @@ from ..progress import Listener
 from ..runs.batch import BatchRunner
 from ..state.dispatches import under_way
 from ..state.facts import Judged, Patch, Run, Sprint
+from ..state.reading import read_going
 from ..state.sprints import State, sprint_numbered
 from ..state.summary import summary
 from .escalation import landing
@@ -38,6 +40,7 @@ from .history import state_at
 from .loop import put_ends_on_record
 from .tick import Ticker
 
+_RUNS = "*-*-*-*-*"  # folders of runs, whose ids are UUIDs, and not those of deployments
 _SHORTEST = 4  # characters of a run's id
 
 
@@ -70,6 +73,18 @@ def stop_run(context: Context, name: str, sender: str) -> Run:
     if not is_led(run.supervisor):  # its scheduler would end it; without one it goes on until somebody does
         ask_to_end(run.id, context.home)
     return run
+
+
+def end_left_runs(context: Context) -> None:
+    """End the runs that go on in this team's folder though their end is on record.
+
+    Another host has given them up, and begun their work anew.
+    """
+    going = [folder.name for folder in (context.home / "runs").glob(_RUNS) if is_going(folder)]
+    open_ = {run.id for run in read_going(context.mailbox.projections, None)} if going else set[str]()
+    for run in going:
+        if run not in open_:
+            ask_to_end(run, context.home)
 
 
 class HeldPatch(NamedTuple):

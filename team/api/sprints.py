@@ -23,7 +23,7 @@ from ...scheduler.schedules.cron import following
 from ...scheduler.schedules.timetable import Ended, Starter, end_of_sprint, no_starter, planned
 from ...scheduler.sessions.sessions import check_startable
 from ...scheduler.settings.schedules import ScheduleSettings
-from ...scheduler.sprint.control import by_people_only
+from ...scheduler.sprint.control import by_people_only, end_left_runs
 from ...scheduler.sprint.decide import ASKED, StartRequest
 from ...scheduler.sprint.loop import run_sprint as run_to_end
 from ...scheduler.sprint.loop import run_tick
@@ -298,7 +298,7 @@ class _Reign:
         """
         context = self._context
         lead = Lead(context.home / "work", context.mailbox.log, {"is": SCHEDULER}, on_lost=self._daemon.lose)
-        if not stand_by(lead, context.mailbox.log, over, self._say):
+        if not stand_by(lead, context.mailbox.log, over, self._say, lambda: end_left_runs(context)):
             return False
         with ExitStack() as stack:
             stack.push(lead)

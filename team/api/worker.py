@@ -81,7 +81,7 @@ def work(request: WorkRequest, *, listener: Listener = silent, interrupts: Inter
         interrupts: Ends the runs that are open, and their tasks are given back; those that were offered go on to
             their ends, but no more are taken.
     """
-    context, _ = open_for_dispatch(request.home)
+    context, _ = open_for_dispatch(request.home, host=not request.personas)
     by_people_only("team worker", context.home)
     worker = (
         _taking(request, context, listener) if takes_runs(context, request) else _claiming(request, context, listener)

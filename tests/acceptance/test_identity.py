@@ -38,7 +38,8 @@ def test_an_agent_without_a_sandbox_forges_by_the_file_of_the_log_and_is_shown_a
     project.agent(
         "cat > prompt.txt; cp prompt.txt $TEAM_HOME/../../{persona}-{attempt}.txt; rm prompt.txt; "
         "test {persona}{attempt} = ann1 || exit 0; "
-        f"{words} bob $TEAM_RUN as-bob; {words} bob run-0 as-nobody; {words} you '' as-you"
+        f"{words} bob $TEAM_RUN as-bob; {words} bob run-0 as-nobody; {words} you '' as-you",
+        "[sprint]\nmax_attempts = 9\n",  # one mail may come at a time
     )
     project.document("sprint", code=0)
 

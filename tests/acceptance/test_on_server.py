@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,3 +149,34 @@ def test_a_team_moves_to_a_server_and_back(folder: Path, run, on_server):
     (folder / ".team" / "team.toml").unlink()
     ok(run("send", "--to", "you", "-s", "three", "-b", "x", **files))
     assert [m["subject"] for m in document(run("inbox", "-p", "you", "--json", **files))] == ["three", "two", "one"]
+
+
+def test_status_says_who_leads_and_a_login_may_write_as_who_was_granted_to_it(team, on_server):
+    """In text for people, and as JSON; a login that there is not is an error."""
+    from team_mail.mail.remote.connection import Server
+
+    def command(*words: str, code: int = 0) -> str:
+        ended = run_command("team", "cluster", *words, cwd=team, env=test_cli.CLEAN, timeout=60)
+        assert ended.returncode == code, ended.stderr
+        return (ended.stdout if code == 0 else ended.stderr).decode()
+
+    assert "nobody has led it yet\n" in command("status")
+    home, login = team / ".team", f"{on_server.schema}_laptop"
+    with open_log(home).beat(myself(), {"is": "scheduler", "slots": 4}, leads=True):
+        said = command("status")
+        state = json.loads(command("status", "--json"))
+    assert f"led from {state['leader']} in epoch 1, for " in said
+    assert f"{home}: scheduler {os.getpid()}, leads, slots 4, there for " in said
+    ((process,), seconds) = state["processes"], state["seconds"]
+    assert (process["pid"], process["what"], process["epoch"], process["gone"]) == (
+        os.getpid(), {"is": "scheduler", "slots": 4}, 1, False,
+    )  # fmt: skip
+    assert 0 < seconds <= 6
+    assert "nobody leads it just now\n" in command("status")
+    assert f"has no login {login}" in command("grant", login, "--persona", "ada", code=2)
+    server = Server(on_server)
+    server.run(lambda c: c.execute(f"CREATE ROLE {login} LOGIN IN ROLE {on_server.schema}_member".encode()))
+    server.close()
+    assert f"- {login} may write as ada\n" in command("grant", login, "--persona", "ada@team")
+    assert json.loads(command("status", "--json"))["grants"] == [{"role": login, "persona": "ada"}]
+    assert json.loads(command("grant", login, "--persona", "ada", "--revoke", "--json"))["grants"] == []

@@ -19,6 +19,7 @@ import pytest
 
 from ..console import Piped
 from ..postgres import needs_postgres
+from ..waiting import until_there
 from . import test_scheduler
 from .test_scheduler import Project, project
 
@@ -114,7 +115,7 @@ def schedulers(cluster: Cluster) -> Iterator[tuple[Told, Told]]:
     started: list[Told] = []
     try:
         started.append(Told(cluster.one))
-        cluster.until("run.started")
+        until_there(cluster.pids, lambda: started[0].process.poll() is None)
         started.append(Told(cluster.two))
         started[1].says(f"{cluster.one.team} leads this team; this one stands by")
         yield started[0], started[1]
@@ -150,13 +151,21 @@ def test_another_host_takes_over_when_the_leader_is_killed(cluster):
 
 
 def test_a_leader_that_ends_hands_over_at_once(cluster):
-    """It does not let the others wait until its lease is over."""
+    """It does not let the others wait until its lease is over; what it left is ended where it comes back."""
     with schedulers(cluster) as (one, two):
         cluster.go.touch()
         one.end()
         ended = time.monotonic()
         assert two.says("leading") - ended < LEASE
         assert "ended; ann goes on" in "".join(one.lines)
+        cluster.until("sprint.finished")
+        (left,) = cluster.agents()
+        again = Told(cluster.one)
+        try:
+            again.says(f"{cluster.two.team} leads this team; this one stands by")
+            left.wait(20)
+        finally:
+            again.end()
 
 
 def test_a_leader_that_was_cut_off_ends_its_runs_and_writes_nothing(cluster):

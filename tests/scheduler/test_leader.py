@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
+from team_mail.mail.process import is_here
 from team_mail.scheduler.errors import NotLeader
 from team_mail.scheduler.leader import Leader, alive, leading, myself
+
+from ..read_only import MOUNTS, UNSHARED
 
 HOLD = """
 import sys
@@ -49,6 +53,18 @@ def test_a_process_is_known_by_boot_pid_and_start():
     ended = subprocess.Popen(["true"])
     ended.wait()
     assert not alive(me | {"pid": ended.pid})
+
+
+@MOUNTS
+def test_a_process_of_a_container_is_none_of_the_machine_around_it():
+    """Both have the same boot id, and numbers of their own: the one's pid 1 says nothing of the other's."""
+    text = "import json; from team_mail.mail.process import myself; print(json.dumps(myself()))"
+    words = [*UNSHARED, "--pid", "--fork", "--mount-proc", sys.executable, "-c", text]
+    inside = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    assert inside["pid"] == 1
+    assert inside["boot"].startswith(f"{myself()['boot']}/")
+    assert not is_here(inside)
+    assert is_here(myself())
 
 
 def test_a_leader_file_that_is_garbage_stops_nobody(tmp_path):

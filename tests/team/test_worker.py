@@ -206,7 +206,8 @@ def test_a_worker_that_was_suspended_beyond_its_lease_is_late(at_work):
     first = at_work.start("--lease", "1s")
     try:
         until_there(at_work.out / "started")
-        first.send_signal(signal.SIGSTOP)
+        with open_mailbox(at_work.team.home).log.lock:  # else it could be suspended while it holds the lock
+            first.send_signal(signal.SIGSTOP)
         at_work.go()
         second = at_work.start("--drain")
         while len(at_work.task("poem").claims) < 2:

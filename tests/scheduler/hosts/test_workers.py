@@ -25,7 +25,7 @@ from team_mail.team.dispatcher import ParallelDispatcher
 
 from ...conftest import git
 from ...hosts import Hosts, hosts_of
-from ...postgres import needs_postgres
+from ...postgres import logins, needs_postgres
 from ...waiting import until_there
 
 pytestmark = needs_postgres
@@ -44,8 +44,10 @@ exit 0
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, schemas) -> Iterator[Hosts]:
-    with hosts_of(tmp_path, schemas(), script=WRITE) as made:
+def hosts(tmp_path: Path, schemas, postgres) -> Iterator[Hosts]:
+    """Hosts with a login each, as the guide says: one that may lead, and others that write for the runs they hold."""
+    server = schemas()
+    with logins(postgres, server) as login, hosts_of(tmp_path, server, script=WRITE, login=login) as made:
         yield made
 
 
@@ -53,6 +55,7 @@ def test_a_sprint_whose_runs_were_on_two_hosts(hosts):
     """Two personas conflict and write to each other; neither notices that they work on different hosts."""
     hosts.worker("b", "--slots", "1")
     hosts.worker("c", "--slots", "1")
+    hosts.until_there()
     result = run_sprint(hosts.context("a"))
     assert result.converged, hosts.said("b") + hosts.said("c")
     fields = {event.kind: {*event.data} for event in hosts.events(*HANDED)}

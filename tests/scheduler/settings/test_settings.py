@@ -675,3 +675,27 @@ def test_a_forge_in_a_private_network_is_reached_if_that_is_meant(read, refusal)
 def test_what_a_chat_model_needs_and_has_no_use_for_is_told(read, table, why):
     with pytest.raises(UsageError, match=why):
         read(f"[agents.local]\n{table}\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "valid"),
+    [
+        ("ssh://git@example.org/app.git", True), ("git@example.org:octo/app.git", True), ("/srv/git/app.git", True),
+        ("https://example.org/app.git", True), ("file:///srv/app.git", True), ("git://10.0.0.1/app", True),
+        ("https://ada:hunter2@example.org/app.git", False), ("https://token@example.org/app.git", False),
+        ("ssh://ada:hunter2@example.org/app.git", False), ("--upload-pack=touch hit", False),
+        ("ext::sh -c touch% hit", False), ("app.git", False), ("/srv/a\nb", False), ("", False),
+    ],
+)  # fmt: skip
+def test_an_address_with_a_password_or_a_helper_is_refused(tmp_path, value, valid):
+    """Everybody reads the file, and git must take the address for neither an option nor a program."""
+    (tmp_path / "team.toml").write_text(f"[workspace]\nremote = {json.dumps(value)}\n")
+    if valid:
+        assert read_settings(tmp_path, {}).settings.workspace.remote == value
+    else:
+        with pytest.raises(UsageError, match=r"team\.toml:2: workspace\.remote") as refused:
+            read_settings(tmp_path, {})
+        assert "hunter2" not in str(refused.value)
+    name = value if valid else "origin"
+    (tmp_path / "team.toml").write_text(f"[weaver]\npush = {json.dumps(name)}\n")
+    assert read_settings(tmp_path, {}).settings.weaver.push == name

@@ -13,7 +13,7 @@ from team_mail.scheduler.errors import BranchMoved
 from team_mail.scheduler.landing.manual import submissions_from_pulls, weave_by_hand
 from team_mail.scheduler.weaver.conflict_graph import best_order
 from team_mail.scheduler.weaver.patch import PatchSubmission, WeaveLimits
-from team_mail.scheduler.weaver.weave import weave
+from team_mail.scheduler.weaver.weave import weave, weave_again
 from team_mail.team.show.weave import lines as report
 
 from ...samples import examples
@@ -64,6 +64,36 @@ def test_the_same_weave_gives_the_same_commits(project):
 
     assert weave(project.git, project.base, submissions[::-1]) == first
     assert len(first.landed) == 4
+
+
+@settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a.txt", "b.txt", "src/c.py"]), st.integers(1, 20), st.booleans()),
+        min_size=1, max_size=6,
+    )
+)  # fmt: skip
+def test_the_commits_of_a_weave_are_made_again_where_only_its_start_is_known(tmp_path_factory, changes):
+    """By whichever way each landed, also by a merge; with another patch in its place, nothing is."""
+    folder = tmp_path_factory.mktemp("again")
+    files = {"a.txt": lines(), "b.txt": lines(), "src/c.py": lines()}
+    project, other = Project(folder / "one", files), Project(folder / "two", {"none": "x\n"})
+    start = project.commit({"b.txt": lines((10, "newer"))}, project.base)
+    submissions = []
+    for number, (path, line, moves) in enumerate(changes):
+        text = lines((line, f"p{number}"))
+        edits = {path: None, f"moved{number}/{path}": text} if moves else {path: text}
+        submissions.append(project.submission(f"p{number}", edits))
+    woven = weave(project.git, start, submissions)
+    landed = [(each.submission, each.commit) for each in woven.landed]
+    pack = project.git("pack-objects", "--revs", "--stdout", "-q", stdin=f"{start}\n".encode())
+    other.git("index-pack", "--stdin", stdin=pack)
+    if len(landed) > 1:
+        swapped = [(replace(landed[0][0], patch=landed[1][0].patch), landed[0][1]), *landed[1:]]
+        assert not weave_again(other.git, start, swapped)
+        assert other.git.run("cat-file", "-e", woven.tip).returncode
+    assert weave_again(other.git, start, landed)
+    other.git("fsck", "--strict", woven.tip)
 
 
 def test_weaving_no_patches_leaves_the_tip(project):
