@@ -15,6 +15,7 @@ from team_mail.mail.open import open_log
 from team_mail.mail.remote.place import Address
 
 from .console import LOG
+from .postgres import new_schema
 
 OPTION = "--on-server"
 
@@ -36,7 +37,9 @@ def skip_those_in_files(config: pytest.Config, items: list[pytest.Item]) -> None
 def log_on_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address | None]:
     """Let the log of this test be on the session's server, if that was asked for; yield where it is."""
     if request.config.getoption(OPTION) or request.node.get_closest_marker("on_server"):
-        address = request.getfixturevalue("schemas")().address
+        server = new_schema(request.getfixturevalue("postgres"))  # it stays: what a module's tests share is there
+        server.close()
+        address = server.address
         for name, value in zip(LOG, (address.url, address.schema), strict=True):
             for environ in (os.environ, *_environments(request.function.__globals__)):
                 monkeypatch.setitem(environ, name, value)

@@ -64,20 +64,25 @@ def postgres() -> Iterator[LocalServer]:
 _numbers = count(1)
 
 
-@pytest.fixture
-def schemas(postgres) -> Iterator[Callable[[], Server]]:
-    """Make a new schema of a team on the session's server, at each call."""
+def new_schema(postgres: LocalServer) -> Server:
+    """Make a new schema of a team on a server."""
     from team_mail.mail.remote.connection import Server
     from team_mail.mail.remote.place import Address
     from team_mail.mail.remote.schema import upgrade
 
+    server = Server(Address(postgres.url, f"t{next(_numbers)}"))
+    upgrade(server)
+    return server
+
+
+@pytest.fixture
+def schemas(postgres) -> Iterator[Callable[[], Server]]:
+    """Make a new schema of a team on the session's server, at each call."""
     made: list[Server] = []
 
     def make() -> Server:
-        server = Server(Address(postgres.url, f"t{next(_numbers)}"))
-        upgrade(server)
-        made.append(server)
-        return server
+        made.append(new_schema(postgres))
+        return made[-1]
 
     yield make
     for server in made:

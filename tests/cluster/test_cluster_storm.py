@@ -227,8 +227,7 @@ class Work:
         for host in self.hosts.all:
             self._keep(f"worker {host.name}", host, "team", "worker", "--slots", str(SLOTS), "-q")
         self._keep("sprint", self.lead, "scheduler", "sprint", "--quiet")
-        known = ["--resume", self.correlation] if self.correlation else []
-        self._keep("dispatch", self.lead, "team", "dispatch", "tasks.json", *known, "--agent", "shell", "-q")
+        self._keep("dispatch", self.lead, "team", "dispatch", "tasks.json", "--agent", "shell", "-q")
 
     def _keep(self, name: str, host: Host, program: str, *words: str) -> None:
         process = self._running.get(name)
@@ -236,20 +235,21 @@ class Work:
             assert code != 2, self.said()  # what it was told is wrong
             if code in {0, 4}:
                 self.over[name] = code
-            elif name == "dispatch":
-                self._find_dispatch()
+            elif name == "dispatch" and not self._find_dispatch():
+                return  # else another one would be started
         if name in self.over or (process is not None and process.poll() is None):
             return
-        shell = ["sh", "-c", 'cd project; exec "$@"', "-", str(BIN / program), *words]
+        known = ["--resume", self.correlation] if name == "dispatch" and self.correlation else []
+        shell = ["sh", "-c", 'cd project; exec "$@"', "-", str(BIN / program), *words, *known]
         self._running[name] = host.start(*shell, log=f"{name}.log")
 
-    def _find_dispatch(self) -> None:
-        """Find the dispatch that was cut off, to go on with it."""
-        code, found = 0, self.lead.run(str(BIN / "team-mail"), "log", "--json", check=False)
-        if found.returncode == code:
+    def _find_dispatch(self) -> bool:
+        """Find the dispatch that was cut off, to go on with it; tell whether the log could be asked."""
+        found = self.lead.run(str(BIN / "team-mail"), "log", "--json", check=False)
+        if found.returncode == 0:
             started = [event for event in json.loads(found.stdout) if event["kind"] == "dispatch.started"]
-            if started:
-                self.correlation = started[-1]["data"]["dispatch"]
+            self.correlation = started[-1]["data"]["dispatch"] if started else ""
+        return found.returncode == 0
 
     def said(self) -> str:
         """Return the last words of all, for whoever asks why there is no end."""
