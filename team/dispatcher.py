@@ -179,8 +179,7 @@ class ParallelDispatcher:
             self._take_over(own_context, state, given.tasks, heard)
             if state.open:
                 raise Stopped(f"dispatch {state.id} was left again, its runs go on; resume takes them over")
-            if state.base:
-                _check_base(own_context, state)
+            _check_base(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
             return self._carry_out(
                 own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing, heard=heard
@@ -284,11 +283,8 @@ class ParallelDispatcher:
     def _open(self, *, tasks: bool = False) -> tuple[Context, bool]:
         agent = None if isinstance(self.agent, str) else self.agent
         context, repository = open_for_dispatch(self.home, agent, flags=self.flags, tasks=tasks)
-        is_command = agent is None and self.runner in {
-            LocalRunner,
-            runner_for,
-        }  # what a program brings may need no repository
-        if tasks and is_command and not repository and context.settings.dispatch.repository:
+        needs_repository = agent is None and self.runner in {LocalRunner, runner_for}
+        if tasks and needs_repository and not repository and context.settings.dispatch.repository:
             raise NotReady(_NO_REPOSITORY)
         if self.session is not None:
             context.mailbox.log.session = checked_session(self.session)
@@ -389,7 +385,7 @@ def given_to(context: Context, state: DispatchState) -> DispatchInput:
 def _check_base(context: Context, state: DispatchState) -> None:
     """Raise NotReady if nothing has landed yet, and the commit to start from is gone."""
     sprint = state.work.sprints[0]
-    if not sprint.commits and context.git.run("cat-file", "-e", f"{sprint.base}^{{commit}}").returncode:
+    if state.base and not sprint.commits and context.git.run("cat-file", "-e", f"{sprint.base}^{{commit}}").returncode:
         raise NotReady(
             f"commit {sprint.base[:12]} is gone, where dispatch {state.short} began; team replay starts anew"
         )

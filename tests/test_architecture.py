@@ -133,13 +133,16 @@ ARROWS = {
     "scheduler.hosts": {
         "scheduler.answers",
         "scheduler.context",
+        "scheduler.errors",
         "scheduler.kinds",
+        "scheduler.landing",
         "scheduler.limits",
         "scheduler.payload",
         "scheduler.progress",
         "scheduler.runs",
         "scheduler.settings",
         "scheduler.state",
+        "scheduler.weaver",
     },
     "scheduler.landing": {
         "scheduler.claims",
