@@ -42,6 +42,7 @@ class Beats:
         self._server, self._teller = Server(address, patience=0.0, settings=_SOON), teller
         self.epoch = 0
         self._turn = threading.Lock()
+        self._talk = threading.Lock()  # while the server is told something
         self._open: dict[Beat, int] = {}  # with the epoch of its lead, 0 if it does not lead
         self._over = threading.Event()
         self._answered = time.monotonic()
@@ -78,11 +79,13 @@ class Beats:
                 self._over.set()
                 self._over = threading.Event()
         with suppress(TeamMailError):  # then it expires
-            if is_last:
-                self._server.leave(self._teller.process, self._teller.place, epoch)
-                self._server.close()
-            else:
-                self._tell()
+            if not is_last:
+                self._tell(given_back=0 if self.leads else epoch)
+                return
+            with self._talk:
+                if not self._open:
+                    self._server.leave(self._teller.process, self._teller.place, epoch)
+                    self._server.close()
 
     def _go_on(self, over: threading.Event) -> None:
         while not over.wait(self._pause):
@@ -97,22 +100,26 @@ class Beats:
             if time.monotonic() - self._answered >= FENCE:
                 self._lose(f"the server has not answered for {FENCE:.0f} s, so another host may lead by now")
 
-    def _tell(self) -> Lease:
-        """Tell all of it once; return who leads."""
-        began = time.monotonic()
-        with self._turn:
-            told: dict[str, Any] = {}
-            for beat in self._open:
-                told = {**beat.what, **told}
-            epoch = self._epoch()
-        lease = self._server.beat(*self._teller, json.dumps(told), epoch)
-        self._answered = began
-        return lease
+    def _tell(self, given_back: int = 0) -> Lease | None:
+        """Tell all of it once, and which lead is given back; return who leads, None if nothing is told any more."""
+        with self._talk:
+            began, told = time.monotonic(), dict[str, Any]()
+            with self._turn:
+                for beat in self._open:
+                    told = {**beat.what, **told}
+                epoch = self._epoch()
+                if not self._open:
+                    return None
+            lease = self._server.beat(*self._teller, json.dumps(told), epoch or -given_back)
+            self._answered = began
+            return lease
 
     def _epoch(self) -> int:
         return max((epoch for beat, epoch in self._open.items() if not beat.lost.is_set()), default=0)
 
-    def _heard(self, lease: Lease) -> None:
+    def _heard(self, lease: Lease | None) -> None:
+        if lease is None:
+            return
         self._pause = lease.rest / _PARTS
         with self._turn:
             epoch = self._epoch()

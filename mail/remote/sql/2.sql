@@ -1,4 +1,5 @@
--- Version 2: the lead is a lease, processes tell that they are there, and a worker may append for the runs it holds alone.
+-- Version 2: the lead is a lease, processes tell that they are there, and a worker may append for the runs that it holds
+-- alone.
 
 -- What a host has, it has until `expires` by this server's clock. Nobody holds a lock meanwhile.
 CREATE TABLE {schema}.lease (
@@ -252,8 +253,8 @@ BEGIN
     PERFORM pg_notify('{schema}', last_seq::text);
 END $$;
 
--- Lead from a place, unless another one does; `force` takes the lead over. Returns who leads now, and for how many seconds
--- more unless that is renewed. Whoever leads from the same place goes on in the same epoch.
+-- Lead from a place, unless another one does; `force` takes the lead over. Returns who leads now, and for how many
+-- seconds more unless that is renewed. Whoever leads from the same place goes on in the same epoch.
 DROP FUNCTION {schema}.lead(text, text, boolean);
 CREATE FUNCTION {schema}.lead(
     new_place text, new_host text, force boolean, OUT place text, OUT host text, OUT epoch bigint, OUT rest float8
@@ -280,7 +281,21 @@ BEGIN
     rest := extract(epoch FROM own.expires - clock_timestamp());
 END $$;
 
--- Tell that a process of a place is there, and renew its lead of the epoch `held`, 0 if it does not lead. Returns who leads.
+-- Let others lead at once, unless a process of that place still leads in that epoch.
+CREATE FUNCTION {schema}.give_back(of_place text, held bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF held > 0 AND pg_has_role(session_user, '{schema}_leader', 'MEMBER') THEN
+        UPDATE {schema}.lease AS own SET expires = to_timestamp(0) WHERE own.place = of_place AND own.epoch = held
+            AND NOT EXISTS (
+                SELECT FROM {schema}.presences AS each
+                WHERE each.place = of_place AND each.leads = held AND each.expires > clock_timestamp()
+            );
+    END IF;
+END $$;
+
+-- Tell that a process of a place is there, and renew its lead of the epoch `held`, 0 if it does not lead; below 0, it
+-- gives that epoch's lead back. Returns who leads.
 CREATE FUNCTION {schema}.beat(
     process text, of_place text, of_host text, what text, held bigint,
     OUT place text, OUT host text, OUT epoch bigint, OUT lasts float8
@@ -290,10 +305,15 @@ DECLARE
     named json := process::json;
     until timestamptz := clock_timestamp() + {schema}.lease_time();
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true); -- the next one is soon
+    IF EXISTS (
+        SELECT FROM {schema}.presences AS own WHERE own.boot = named->>'boot' AND own.pid = (named->>'pid')::bigint
+            AND own.start = named->>'start' AND own.leads = greatest(held, 0)
+    ) THEN
+        PERFORM set_config('synchronous_commit', 'off', true); -- the next one is soon
+    END IF;
     INSERT INTO {schema}.presences AS own VALUES (
-        named->>'boot', (named->>'pid')::bigint, named->>'start', process, of_place, of_host, what, held, session_user,
-        clock_timestamp(), until
+        named->>'boot', (named->>'pid')::bigint, named->>'start', process, of_place, of_host, what, greatest(held, 0),
+        session_user, clock_timestamp(), until
     ) ON CONFLICT (boot, pid, start) DO UPDATE
         SET what = excluded.what, leads = excluded.leads, expires = excluded.expires WHERE own.role = session_user;
     IF NOT FOUND THEN
@@ -301,6 +321,8 @@ BEGIN
     END IF;
     IF held > 0 AND pg_has_role(session_user, '{schema}_leader', 'MEMBER') THEN
         UPDATE {schema}.lease AS own SET expires = until WHERE own.place = of_place AND own.epoch = held;
+    ELSIF held < 0 THEN
+        PERFORM {schema}.give_back(of_place, -held);
     END IF;
     SELECT own.place, own.host, own.epoch INTO place, host, epoch FROM {schema}.lease AS own;
     lasts := extract(epoch FROM {schema}.lease_time());
@@ -314,18 +336,15 @@ DECLARE
 BEGIN
     DELETE FROM {schema}.presences AS own WHERE own.boot = named->>'boot' AND own.pid = (named->>'pid')::bigint
         AND own.start = named->>'start' AND own.role = session_user;
-    IF held > 0 AND pg_has_role(session_user, '{schema}_leader', 'MEMBER') THEN
-        UPDATE {schema}.lease AS own SET expires = to_timestamp(0) WHERE own.place = of_place AND own.epoch = held
-            AND NOT EXISTS (
-                SELECT FROM {schema}.presences AS each
-                WHERE each.place = of_place AND each.leads = held AND each.expires > clock_timestamp()
-            );
-    END IF;
+    PERFORM {schema}.give_back(of_place, held);
 END $$;
 
--- The processes that were there within a day: for how many seconds each is known to be there, and whether it counts as gone.
+-- The processes that were there within a day: for how many seconds each is known to be there, and whether it counts as
+-- gone.
 CREATE FUNCTION {schema}.there()
-RETURNS TABLE (process text, place text, host text, what text, leads bigint, role name, age float8, rest float8, gone boolean)
+RETURNS TABLE (
+    process text, place text, host text, what text, leads bigint, role name, age float8, rest float8, gone boolean
+)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT own.process, own.place, own.host, own.what, own.leads, own.role,
         extract(epoch FROM clock_timestamp() - own.since)::float8,

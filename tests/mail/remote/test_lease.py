@@ -77,6 +77,19 @@ def test_the_lead_is_kept_while_it_is_renewed_and_given_back_at_once(hosts):
     assert (two.server.lease().epoch, two.server.lease().place) == (2, two.place)
 
 
+def test_a_process_that_leads_no_more_is_still_there(hosts):
+    """A worker that has carried out a dispatch gives the lead back, and is at no moment gone."""
+    one, two = hosts
+    with one.beat(myself(), {"is": "worker"}):
+        with one.beat(myself(), {"is": "dispatch", "dispatch": "d"}, leads=True):
+            assert not leads(two)
+            assert two.presences()[0].what == {"is": "worker", "dispatch": "d"}
+        (seen,) = two.presences()
+        assert (seen.what, seen.epoch, seen.age > 0) == ({"is": "worker"}, 0, True)
+        assert leads(two)
+    assert two.presences() == []
+
+
 def test_a_lead_that_is_not_renewed_can_be_taken_and_the_former_one_writes_nothing_more(hosts):
     """What it appends beside mail is refused, and it hears of it, though it may not have tried."""
     one, two = hosts

@@ -155,6 +155,7 @@ def test_what_is_wrong_is_said(ask, method, path, body, status, word):
     assert not ask.get("/api/sent").json
 
 
+@pytest.mark.in_files("the copy mends itself")
 def test_what_verifies_of_a_damaged_log_is_shown_and_nothing_is_written(team, mailed):
     """Pages go on; a message is refused with what mends the log."""
     path = team.home / "mail" / "events.jsonl"
