@@ -302,11 +302,11 @@ class Context:
 
         `base` is the commit that workspaces are cloned from, the team's base by default, empty outside a repository.
         """
-        troubles: list[str] = []
+        troubles, is_here = list[str](), not self.settings.workers.offer  # else it is started by workers
         for name in dict.fromkeys(agents):
             if name not in self.agents:
                 troubles.append(f"no agent {name!r}: write [agents.{name}] with its command into team.toml")
-            elif trouble := self.agents[name].trouble() or self._missing_in_base(name, base):
+            elif trouble := (is_here and self.agents[name].trouble()) or self._missing_in_base(name, base):
                 troubles.append(trouble)
         return troubles
 

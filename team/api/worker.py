@@ -128,7 +128,7 @@ def _agents(request: WorkRequest, context: Context) -> frozenset[str]:
         for name in request.agents:
             if name not in context.agents:
                 raise UsageError(f"no agent {name!r}{suggestion(name, [*context.agents])}")
-        if troubles := context.troubles(request.agents, ""):
+        if troubles := [trouble for name in request.agents if (trouble := context.agents[name].trouble())]:
             raise NotReady("; ".join(troubles))
         return frozenset(request.agents)
     troubles = {name: agent.trouble() for name, agent in context.agents.items()}

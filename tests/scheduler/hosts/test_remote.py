@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from team_mail.mail.errors import UsageError
 from team_mail.mail.log.blobs import MemoryBlobs
 from team_mail.mail.log.event import Draft, derived_id
 from team_mail.mail.process import myself
@@ -24,12 +25,13 @@ from team_mail.personas.kinds import OutcomeStatus
 from team_mail.personas.persona import Persona, parse_persona
 from team_mail.personas.setup.preparation import Prepared
 from team_mail.personas.spending.usage import Usage
-from team_mail.personas.workspace import Captured
+from team_mail.personas.workspace import Captured, Mirror
 from team_mail.scheduler.context import Context
+from team_mail.scheduler.errors import NotReady
 from team_mail.scheduler.hosts.handed import Handed, NotUnderstood, Returned
 from team_mail.scheduler.hosts.live import Heard, put_whole
 from team_mail.scheduler.hosts.remote import MOST_EPOCHS, RemoteRunner
-from team_mail.scheduler.hosts.worker import GIVEN_BACK, HostWorker
+from team_mail.scheduler.hosts.worker import GIVEN_BACK, RETURNED, HostWorker
 from team_mail.scheduler.limits.routing import Choice
 from team_mail.scheduler.progress import Progress
 from team_mail.scheduler.runs.launch import Launch
@@ -37,6 +39,8 @@ from team_mail.scheduler.runs.run import Batch, RunResult
 from team_mail.scheduler.runs.watch import Watch
 from team_mail.scheduler.settings.settings import Settings
 from team_mail.scheduler.state.facts import Mail, Patch
+from team_mail.team.api.sprints import tick
+from team_mail.team.api.worker import WorkRequest, work
 
 ANN = Launch("ann", "shell", 1, 1, "batch", "first launch of the sprint")
 BATCH = Batch(1, 1, "", "team/sprint-1", 60.0)
@@ -289,3 +293,29 @@ def test_output_that_comes_out_of_order_is_put_where_it_belongs(tmp_path):
     inode = log.stat().st_ino
     put_whole(log.parent, b"one\ntwo\nthree\nfour\nfive\n")
     assert (log.stat().st_ino, log.read_text()[-5:]) == (inode, "five\n")
+
+
+def test_a_tick_ends_while_its_runs_go_on_and_a_later_one_takes_what_came_of_them(leading):
+    """Whoever starts `scheduler tick` by cron leaves its runs with the workers."""
+    context = leading.context
+    assert tick(context).left
+    assert len(leading.data("run.offered")) == 3
+    assert not leading.data("run.finished")
+    home = context.home.with_name(".elsewhere")
+    theirs = replace(context, home=home, mirror=Mirror(context.git.directory, home / "workspaces"))
+    worker = HostWorker(theirs, frozenset({"shell"}), frozenset({"gpu", "big"}), slots=3, drain=True)
+    assert worker.run() == {RETURNED: 3}
+    tick(context)
+    assert [data["status"] for data in leading.data("run.finished")] == ["ok"] * 3
+    assert len(leading.data("run.started")) == 3
+
+
+def test_an_agent_need_not_be_there_where_the_leader_is(team):
+    """Its program is wherever the workers are; its table is in the settings of both."""
+    context = team.context({}, '[agents.far]\ncommand = ["no-such-program"]\n[workers]\noffer = true\n')
+    assert context.troubles(["far"], "") == []
+    assert context.agents["far"].trouble()
+    with pytest.raises(NotReady, match="no-such-program"):
+        work(WorkRequest(home=context.home, agents=["far"]))
+    with pytest.raises(UsageError, match="label 'GPU'"):
+        work(WorkRequest(home=context.home, agents=["scripted"], labels=["GPU"]))
