@@ -273,6 +273,9 @@ class OnOneHost:
         """List the processes that have told of themselves: none does where the system knows."""
         return []
 
+    def bear(self, seconds: float) -> None:
+        """Wait for a server that is away for so long, which nothing here has to."""
+
     def beside(self) -> Any:
         """Return None: there is no server that does anything else."""
         return None

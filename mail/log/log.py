@@ -91,6 +91,10 @@ class Log(Protocol):
         """
         ...
 
+    def bear(self, seconds: float) -> None:
+        """Wait for a server that is away for so long before an error is raised."""
+        ...
+
     def beside(self) -> Any:
         """Return what else the server of the log does, see `mail/remote/beside.py`; None if there is no server."""
         ...

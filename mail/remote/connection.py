@@ -131,6 +131,10 @@ class Server:
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST)
 
+    def bear(self, seconds: float) -> None:
+        """Wait for a server that was there for so long from now on."""
+        self._patience = seconds
+
     def connect(self) -> Connection:
         """Open a connection of its own, which the caller closes. Raises psycopg.Error.
 

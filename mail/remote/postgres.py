@@ -197,6 +197,10 @@ class PostgresLog(EventLog):
             self._looked = time.monotonic(), {_key(each.process): each for each in self.presences()}
         return self._looked[1].get(own)
 
+    def bear(self, seconds: float) -> None:
+        """Wait for the server for so long if it is away."""
+        self.server.bear(seconds)
+
     def beside(self) -> Beside:
         """Return what else the server does for this team; whoever asks closes it."""
         return Beside(self.server.address)

@@ -42,6 +42,7 @@ from .queue import Hint
 RETURNED, GIVEN_BACK = "returned", "given back"
 _LOOK = 1.0  # seconds between two looks for what nobody told of
 _PAUSE = 0.5  # seconds between two tries to write what came of a run
+_PATIENCE = 300.0  # seconds for a server that is away: what a run has done must not be lost with it
 _GRACE = 60.0  # seconds beyond a run's timeout in which that is tried
 _DETAIL = 300  # characters
 _LATE = 2.0  # seconds after which an offer is taken to which no hint leads
@@ -76,6 +77,9 @@ class HostWorker:
     def __post_init__(self) -> None:
         self._me = myself()
         self._board = Board(self.context.mailbox, self.context.clock)
+        self._watch = Watch(self.context, self._cut)
+        self._watch.hear(self._board.tell)
+        self._watch.hear(self._heard)
         self._hints = Hints(self.context.mailbox.log, self.context.clock, self.listener)
         self._seen: dict[tuple[str, int], float] = {}  # since when an open offer is known here
         self._passed_over: set[str] = set()  # runs that are not for this worker
@@ -86,10 +90,8 @@ class HostWorker:
 
         What a worker of this folder had taken that is gone by now is given back first.
         """
-        self._watch = Watch(self.context, self._cut)
-        self._watch.hear(self._board.tell)
-        self._watch.hear(self._heard)
-        told = {"does": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
+        self.context.mailbox.log.bear(_PATIENCE)
+        told = {"is": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
         present = self.context.mailbox.log.beat(self._me, told)
         self._telling = Telling(self.context.mailbox.log.beside())
         with (
@@ -121,8 +123,7 @@ class HostWorker:
     def _end_runs(self) -> None:
         self._stop.set()
         self._cut.set()
-        if hasattr(self, "_watch"):
-            self._watch.end()
+        self._watch.end()
 
     def _work(self, threads: ThreadPoolExecutor) -> None:
         while True:
@@ -135,9 +136,19 @@ class HostWorker:
             if self._stop.is_set():
                 if not self._going:
                     return
-            elif not self._fill(threads) and self.drain and not self._going:
+            elif not self._filled(threads) and self.drain and not self._going:
                 return
             self._board.wait(_LOOK)
+
+    def _filled(self, threads: ThreadPoolExecutor) -> bool:
+        """Take what there is room for, as `_fill`; while the server is away, runs go on and nothing is taken."""
+        try:
+            return self._fill(threads)
+        except (LogUnavailable, InDoubt, LockTimeout) as error:
+            if not self._going:
+                raise
+            self.listener(Progress(f"nothing is taken for now: {error}"))
+            return True
 
     def _fill(self, threads: ThreadPoolExecutor) -> bool:
         """Take what there is room for; tell whether there was anything."""
@@ -148,6 +159,7 @@ class HostWorker:
                 future = threads.submit(self._carry_out, taken)
                 self._going[taken.run] = taken, future
                 future.add_done_callback(lambda _: self._board.wake())
+                self._look_at(taken.run)  # it may have been recalled before it was known here
             elif hint := self._followed.pop(offer.run, None):
                 self._hints.done(hint)
         return any_taken
@@ -201,9 +213,12 @@ class HostWorker:
     def _heard(self, event: Event) -> None:
         """End a run that is recalled, offered to others, or over."""
         if event.run in self._going:
-            offer = self._board.offer(event.run)
-            if offer is None or not self._is_mine(offer) or offer.recalled:
-                self._watch.stop_of(event.run).set()
+            self._look_at(event.run)
+
+    def _look_at(self, run: str) -> None:
+        offer = self._board.offer(run)
+        if offer is None or not self._is_mine(offer) or offer.recalled:
+            self._watch.stop_of(run).set()
 
     def _carry_out(self, offer: Offer) -> None:
         """Carry out a run that was taken, and return what came of it."""
