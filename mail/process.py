@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from .ancestors import KEEPER, START, STARTED, WARDEN, commands_above, commands_from, part_of
-from .errors import NoIdentity, NotFromRun, UsageError
+from .errors import LogUnavailable, NoIdentity, NotFromRun, UsageError
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NUMBERS = Path("/proc/self/ns/pid")
@@ -312,10 +312,19 @@ def is_there(process: Mapping[str, Any]) -> bool:
     """Tell whether a process that `myself` named is alive here, or on another host by the word of a server.
 
     A process has no other of its name anywhere, so every server that this program speaks with is asked. Raises
-    LogUnavailable if one cannot be.
+    LogUnavailable if one cannot be, and this machine does not know either.
     """
     logs = [log for log in (witness() for witness in [*_witnesses.values()]) if log is not None]
-    return any(log.present(process) for log in logs) if logs else alive(process)
+    silent: LogUnavailable | None = None
+    for log in logs:
+        try:
+            if log.present(process):
+                return True
+        except LogUnavailable as error:
+            silent = error
+    if silent and not is_here(process):
+        raise silent
+    return bool(silent or not logs) and alive(process)
 
 
 @cache

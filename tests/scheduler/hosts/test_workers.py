@@ -135,7 +135,7 @@ def test_a_run_is_seen_and_ended_where_it_is(tmp_path, schemas):
         hosts.worker("b", "--slots", "2")
         sprint = threads.submit(run_sprint, context, interrupts=interrupts)
         for name in ("ann", "bob"):
-            until_there(tmp_path / f"{name}.pid")
+            until_there(tmp_path / f"{name}.pid", lambda: not sprint.done())
         started = {event.data["persona"]: event.run for event in hosts.events("run.started")}
         output = context.home / "runs" / started["ann"] / "output.log"
         until(lambda: output.exists() and output.read_text() == "ann has begun\n")
@@ -187,7 +187,7 @@ def test_a_worker_is_drained_and_one_that_was_killed_gives_back_what_it_had(tmp_
     with hosts_of(tmp_path, schemas(), script=script, personas=("ann",)) as hosts, ThreadPoolExecutor(1) as threads:
         sprint = threads.submit(run_sprint, hosts.context("a"))
         killed = hosts.worker("b")
-        until_there(tmp_path / "ann.pid")
+        until_there(tmp_path / "ann.pid", lambda: not sprint.done())
         assert seconds_until_gone(tmp_path / "ann.pid", killed.kill) < 1
         drained = hosts.worker("b")
         events = hosts.until(lambda events: [event.kind for event in events].count("run.taken") == 2)
