@@ -156,7 +156,7 @@ ARROWS = {
         "scheduler.state",
         "scheduler.weaver",
     },
-    "scheduler.leader": {"scheduler.errors"},
+    "scheduler.leader": {"scheduler.context", "scheduler.errors"},
     "scheduler.limits": {"scheduler.kinds", "scheduler.state"},
     "scheduler.liveness": {"scheduler.state"},
     "scheduler.meaning": {"scheduler.weaver"},
@@ -273,6 +273,7 @@ ARROWS = {
     "scheduler.traces": {
         "scheduler.context",
         "scheduler.kinds",
+        "scheduler.leader",
         "scheduler.notify",
         "scheduler.state",
     },
