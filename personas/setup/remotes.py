@@ -61,10 +61,10 @@ def ask_remote(
     chosen = {"GIT_SSH_COMMAND", "GIT_SSH"} & {*os.environ}
     ssh = () if chosen or Git(directory).run("config", "--get", "core.sshCommand").stdout else _SSH
     ended = run_as_user(directory, *_STALLED, *ssh, *words, timeout=timeout, holding=holding, where=where)
-    said = [row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()]
-    told = "; ".join(row.removeprefix("fatal: ").removeprefix("error: ") for row in said[:3])
+    rows = [row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()]
+    text = "; ".join(row.removeprefix("fatal: ").removeprefix("error: ") for row in rows[:3])
     output = ended.stdout.decode(errors="replace")
-    return ended.returncode, without_secrets(output), line(without_secrets(told))[:_SAID]
+    return ended.returncode, without_secrets(output), line(without_secrets(text))[:_SAID]
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,8 @@ class Queue:
         for hint in jobs:
             if hint[:2] not in wanted:
                 self._drop(hint)
-        there = {hint[:2] for hint in jobs}
-        return sum(self.defer(offer) for offer in offers if offer.is_open and (offer.run, offer.epoch) not in there)
+        hinted = {hint[:2] for hint in jobs}
+        return sum(self.defer(offer) for offer in offers if offer.is_open and (offer.run, offer.epoch) not in hinted)
 
     def _drop(self, hint: Hint) -> None:
         """Take the row of a hint away, unless its worker was first."""

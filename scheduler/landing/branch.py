@@ -179,10 +179,10 @@ def weave_until_there(  # noqa: PLR0917
             if not ready:
                 ensure_branch(context, open_sprint(state))
                 return
-            there = weave(state, ready)
-            if there and len(ready) == len(patches):
+            is_there = weave(state, ready)
+            if is_there and len(ready) == len(patches):
                 return
-            moved += not there
+            moved += not is_there
         except BranchMoved as error:
             if not regain(state):
                 if not isinstance(error, BranchLost):
