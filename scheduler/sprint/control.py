@@ -28,6 +28,7 @@ from ..landing.gate import Gate
 from ..landing.judging import Judging, gates_of
 from ..leader import Leader
 from ..liveness import is_led, liveness
+from ..moments.history import state_at
 from ..progress import Listener
 from ..runs.batch import BatchRunner
 from ..state.dispatches import under_way
@@ -36,7 +37,6 @@ from ..state.reading import read_going
 from ..state.sprints import State, sprint_numbered
 from ..state.summary import summary
 from .escalation import landing
-from .history import state_at
 from .loop import put_ends_on_record
 from .tick import Ticker
 
