@@ -84,14 +84,14 @@ def work(request: WorkRequest, *, listener: Listener = silent, interrupts: Inter
     context, _ = open_for_dispatch(request.home, host=not request.personas)
     by_people_only("team worker", context.home)
     worker = (
-        _taking(request, context, listener) if takes_runs(context, request) else _claiming(request, context, listener)
+        _taking(request, context, listener) if _takes_runs(context, request) else _claiming(request, context, listener)
     )
     with interrupts(worker.end) as reasons:
         counts = worker.run()
     return WorkDone(counts, bool(reasons))
 
 
-def takes_runs(context: Context, request: WorkRequest) -> bool:
+def _takes_runs(context: Context, request: WorkRequest) -> bool:
     """Tell whether a worker takes runs that are offered; one that is given personas claims their tasks."""
     return context.settings.workers.offer and not request.personas
 
