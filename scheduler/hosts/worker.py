@@ -89,8 +89,8 @@ class HostWorker:
         self._watch = Watch(self.context, self._cut)
         self._watch.hear(self._board.tell)
         self._watch.hear(self._heard)
-        duty = {"does": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
-        present = self.context.mailbox.log.beat(self._me, duty)
+        told = {"does": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
+        present = self.context.mailbox.log.beat(self._me, told)
         self._telling = Telling(self.context.mailbox.log.beside())
         with (
             present,
