@@ -140,10 +140,6 @@ class Queue:
         with suppress(LogError):
             self.done(hint)
 
-    def hints(self) -> list[tuple[Hint, str]]:
-        """List all hints with the status of their rows. Raises LogError."""
-        return [(_hint(job), str(job.status)) for job in _done(self._jobs.list_jobs_async(task=_TASK))]
-
     def leave(self) -> None:
         """Say that this worker is gone; its jobs are given to others soon."""
         with self._turn, suppress(LogError):
