@@ -166,7 +166,7 @@ def _landed_before(git: Git, state: State, pull: TakenPull, taken: Sequence[Take
     landed = {patch.run for patch in state.patches if patch.status in done and patch.sprint == state.number}
     for earlier in reversed(taken):
         if earlier.head and earlier.head != pull.head and run_id(earlier) in landed:
-            goes_on = git.run("merge-base", "--is-ancestor", earlier.head, pull.head).returncode == 0
+            goes_on = git.is_ancestor(earlier.head, pull.head)
             return earlier.head if goes_on else None
     return None
 
