@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Self
 
 from ...mail.errors import TeamMailError
+from ...mail.log.disk import replace_file
 from ...mail.log.log import Log
 from ..context import Context
 from ..leader import Companion
@@ -123,9 +124,7 @@ class _Running:
 
     def _write(self, seq: int) -> None:
         self._cursor.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._cursor.with_suffix(".new")
-        scratch.write_text(f"{seq}\n")
-        scratch.replace(self._cursor)
+        replace_file(self._cursor, f"{seq}\n".encode())
 
 
 class _Ended:
