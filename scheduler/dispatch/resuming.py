@@ -24,7 +24,7 @@ def input_of(context: Context, state: DispatchState) -> DispatchInput:
 def check_base(context: Context, state: DispatchState) -> None:
     """Raise NotReady if nothing has landed yet, and the commit to start from is gone."""
     sprint = state.work.sprints[0]
-    if state.base and not sprint.commits and context.git.run("cat-file", "-e", f"{sprint.base}^{{commit}}").returncode:
+    if state.base and not sprint.commits and not context.git.has_commit(sprint.base):
         raise NotReady(
             f"commit {sprint.base[:12]} is gone, where dispatch {state.short} began; team replay starts anew"
         )

@@ -123,7 +123,7 @@ def _entry(
 ) -> list[Draft]:  # fmt: skip
     git, tip, name = context.git, state.tip or "HEAD", pull_name(pull.number)
     base = begun.base if begun else _landed_before(git, state, pull, taken) or _merge_base(git, tip, pull.head)
-    if not base or git.run("cat-file", "-e", f"{pull.head}^{{commit}}").returncode:  # gone; taking it fetches it again
+    if not base or not git.has_commit(pull.head):  # gone; taking it fetches it again
         return []
     fetch_differing(git.directory, base, pull.head)
     run, patch = run_id(pull), patch_between(git, base, pull.head)

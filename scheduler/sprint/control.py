@@ -279,7 +279,7 @@ def _judged_sprint(context: Context, number: int | None) -> tuple[Sprint, State]
 def _to_judge(context: Context, sprint: Sprint) -> Iterator[tuple[Gate, str]]:
     """Yield each gate with the commits that it judges of a sprint, the base first, if git has them."""
     for commit in dict.fromkeys((sprint.base, sprint.tip)):
-        if context.git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        if not context.git.has_commit(commit):
             raise NotReady(f"commit {commit[:12]} of sprint {sprint.number} is gone, so nothing can judge it")
         for gate in gates_of(context):
             yield gate, commit
