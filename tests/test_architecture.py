@@ -356,7 +356,7 @@ ARROWS = {
     "team.console.api.work": {"team.api", "team.console.api", "team.console.common"},
     "team.console.common": {"team.console.access"},
     "team.console.guard": {"team.console.access", "team.console.common", "team.console.pages"},
-    "team.console.live": {"team.api", "team.console.common", "team.console.wire"},
+    "team.console.live": {"team.api", "team.console.common", "team.console.wire", "team.dispatcher"},
     "team.console.pages": {"team.console.common", "team.console.pages.pictures"},
     "team.dispatcher": {"team.checks", "team.open", "team.pending", "team.session"},
     "team.doctor": {"team.checks", "team.init", "team.open", "team.place"},
