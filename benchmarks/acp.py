@@ -62,14 +62,14 @@ class Place:
         (self._project / ".team" / "personas").mkdir(parents=True)
         (self._project / ".team" / "personas" / "ann.md").write_text("---\nid: ann\n---\nDo your part.\n")
         path = os.pathsep.join([*map(str, INSTALLED), *os.get_exec_path()])
-        told = cli.environment(home, model.url())
+        more = cli.environment(home, model.url())
         self._env = {
             "PATH": path,
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "SHELL": "/bin/bash",
             "TEAM_PERSONA": "ann",
-            **told,
+            **more,
         }
 
     def start(self, words: Sequence[str]) -> float:
@@ -106,7 +106,7 @@ def measure(cli: Cli, runs: int, *, mail: bool) -> Row:
         orders = replace(agent.orders, mail=server).text()
         return [sys.executable, "-P", "-m", "team_mail.personas.acp.play", orders, *agent.command, *chosen]
 
-    other, target = ("without mail tools", 2.0) if mail else ("the bare command", TARGET)
+    contender, target = ("without mail tools", 2.0) if mail else ("the bare command", TARGET)
     ways = (spoken(*mail_server()), spoken()) if mail else (spoken(), [*known.words(model)])
     FOLDER.joinpath("work").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER / "work") as folder, Clock() as clock:
@@ -116,9 +116,9 @@ def measure(cli: Cli, runs: int, *, mail: bool) -> Row:
         pairs = [tuple(place.start(words) for words in ways) for _ in range(runs)]
     ours, bare = (median(each) for each in zip(*pairs, strict=True))
     more = median(acp - command for acp, command in pairs)
-    print(f"{known.name}: {ours:.2f} s; {other}: {bare:.2f} s, {more:+.2f} s", file=sys.stderr)
+    print(f"{known.name}: {ours:.2f} s; {contender}: {bare:.2f} s, {more:+.2f} s", file=sys.stderr)
     return Row(
-        f"{known.name}, from its start to its first request", f"{ours:.2f} s", f"{other}: {bare:.2f} s",
+        f"{known.name}, from its start to its first request", f"{ours:.2f} s", f"{contender}: {bare:.2f} s",
         f"{ours / bare:.2f}", f"≤ +{target} s ({more:+.2f} s)", more <= target,
     )  # fmt: skip
 

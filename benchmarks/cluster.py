@@ -281,10 +281,10 @@ def kills(given: Setting) -> Iterator[Row]:
     held = {event.id: event.seq for event in log.read()}
     lost = sum(held.get(own) != seq for own, seq in acked.items())
     whole = not log.verify().damage and sorted(held.values()) == [*range(1, len(held) + 1)]
-    told = f"{len(acked):,} acknowledged, {lost} lost, the chain {'whole' if whole else 'BROKEN'}"
+    outcome = f"{len(acked):,} acknowledged, {lost} lost, the chain {'whole' if whole else 'BROKEN'}"
     yield Row(
         f"{KILLS} kills of the server",
-        told,
+        outcome,
         "",
         "",
         "≥ 5,000, 0 lost, whole",
@@ -324,12 +324,12 @@ def teams(given: Setting) -> Iterator[Row]:
     taken = [each for _ in processes for each in results.get()]
     for process in processes:
         process.join()
-    there = sum(server.head().seq - 1 - CLIENTS for server in servers)  # but for log.opened, and the first of each
-    late, lost = quantiles(taken, n=100)[-1], len(taken) - there
+    stored = sum(server.head().seq - 1 - CLIENTS for server in servers)  # but for log.opened, and the first of each
+    late, lost = quantiles(taken, n=100)[-1], len(taken) - stored
     what = f"{TEAMS} teams, {TEAMS * CLIENTS * RATE:,} sends/s for {given.seconds:.0f} s: due → acknowledged"
     yield Row(f"{what}, median", f"{median(taken) * 1e3:.1f} ms", "", "", "", None)
-    told = f"{late * 1e3:.1f} ms, {lost} lost of {len(taken):,}"
-    yield Row(f"{what}, 99th percentile", told, "", "", "≤ 100 ms, 0 lost", late <= 0.1 and not lost)
+    outcome = f"{late * 1e3:.1f} ms, {lost} lost of {len(taken):,}"
+    yield Row(f"{what}, 99th percentile", outcome, "", "", "≤ 100 ms, 0 lost", late <= 0.1 and not lost)
 
 
 def workers(given: Setting) -> Iterator[Row]:

@@ -80,6 +80,14 @@ class Git:
         """Run one git command; return its output as text, without the last newline. Raises GitError."""
         return os.fsdecode(self(*words, stdin=stdin)).removesuffix("\n")
 
+    def has_commit(self, commit: str) -> bool:
+        """Tell whether there is such a commit here."""
+        return self.run("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+
+    def is_ancestor(self, earlier: str, commit: str) -> bool:
+        """Tell whether a commit has an earlier one in its history, or is that; False if one of them is not here."""
+        return self.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
+
     def run(
         self,
         *words: str,

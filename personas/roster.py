@@ -73,8 +73,8 @@ def read_roster(folder: Path, elsewhere: Sequence[Path] = (), agents: Mapping[st
     """
     reading = _Reading(agents)
     reading.own(folder)
-    for other in elsewhere:
-        reading.others(other, folder.absolute().parent.parent.resolve())
+    for tool_folder in elsewhere:
+        reading.others(tool_folder, folder.absolute().parent.parent.resolve())
     personas, problems = reading.personas, reading.problems
     names = [persona.id for persona in personas]
     problems += [

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from ..mail.log.disk import replace_file
 from ..mail.process import alive, myself
 
 _EVERY = 5.0  # seconds between two writes of the file
@@ -45,9 +46,7 @@ class AppendTimes:
 
     def _write(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._file.with_suffix(".new")
-        scratch.write_text(json.dumps(self._told._asdict() | {"process": self._process}))
-        scratch.replace(self._file)
+        replace_file(self._file, json.dumps(self._told._asdict() | {"process": self._process}).encode())
 
 
 def read_appended(home: Path) -> Appended | None:

@@ -1,4 +1,7 @@
-"""The lock of the one scheduler that leads a team, which ends with its process; and what it asks before it acts."""
+"""The lock of the one scheduler that leads a team, which ends with its process; what it asks before it acts.
+
+And what goes on beside it, such as notices, by settings that may change meanwhile: `Companion`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import fcntl
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..mail.archive.witness import NoWitness, known_to_git, lost
 from ..mail.errors import LedElsewhere, LogError, LogUnavailable
@@ -18,6 +22,9 @@ from ..mail.log.disk import Disk, read_file
 from ..mail.log.log import EventLog, Log
 from ..mail.process import alive, myself
 from .errors import LogBehind, NotLeader
+
+if TYPE_CHECKING:
+    from .context import Context
 
 SCHEDULER = "scheduler"  # what a process is that leads the team, as others are told
 TAKEN = "another scheduler leads this team"
@@ -103,6 +110,51 @@ class Lead(Leader):
             self._beat.close()
         finally:
             super().__exit__(kind, error, trace)
+
+
+class Threads(Protocol):
+    """Threads at work by one version of the settings."""
+
+    def end(self) -> None:
+        """Let them start nothing more, and wait a moment for them."""
+        ...
+
+
+class Companion(ABC):
+    """A context in which something goes on beside the scheduler, and anew once the settings of it have changed.
+
+    `say` is told, in one line for people, what hinders it, and what is new.
+    """
+
+    def __init__(self, context: Context, say: Callable[[str], object]) -> None:
+        self._context, self._say = context, say
+        self._settings: object = None
+        self._threads: Threads | None = None
+
+    @abstractmethod
+    def settings_of(self, context: Context) -> object:
+        """Return the settings that it goes by; None, or what is empty, if it is not asked for."""
+
+    @abstractmethod
+    def start(self, context: Context) -> Threads:
+        """Start the threads. Raises LogError."""
+
+    def __enter__(self) -> Self:
+        self.renew(self._context)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._threads:
+            self._threads.end()
+
+    def renew(self, context: Context) -> None:
+        """Go on with other settings; with the same ones nothing changes."""
+        settings = self.settings_of(context) or None
+        if settings == self._settings:
+            return
+        if self._threads:
+            self._threads.end()
+        self._settings, self._threads = settings, self.start(context) if settings else None
 
 
 def stand_by(

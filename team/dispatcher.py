@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -20,29 +20,28 @@ from ..mail.home import ignore_mail
 from ..mail.log.event import Draft, Event, new_id
 from ..mail.process import checked_session
 from ..mail.text.units import counted
-from ..personas.agent import Agent, Assignment
+from ..personas.agent import Agent
 from ..scheduler.context import Context
 from ..scheduler.dispatch.dispatch import Dispatch, Heard
 from ..scheduler.dispatch.events import dispatch_finished, started
 from ..scheduler.dispatch.output import DispatchOutput
 from ..scheduler.dispatch.places import names_paths, places_of
 from ..scheduler.dispatch.preview import agents_for, choices_of
+from ..scheduler.dispatch.resuming import check_base, input_of, open_launches
 from ..scheduler.errors import InvalidTasks, NotReady, Stopped
 from ..scheduler.hosts.choice import runner_for
 from ..scheduler.kinds import Kind
 from ..scheduler.leader import Lead, check_log, myself
 from ..scheduler.limits.routing import Choice, Routing
 from ..scheduler.liveness import is_led, liveness
-from ..scheduler.payload import held, kept
+from ..scheduler.payload import kept
 from ..scheduler.progress import Listener, Progress, silent
 from ..scheduler.runs.batch import BatchRunner
-from ..scheduler.runs.launch import Launch
 from ..scheduler.runs.local import LocalRunner, RunnerFactory
-from ..scheduler.runs.run import Batch
 from ..scheduler.sessions.sessions import check_startable
 from ..scheduler.setup import NO_SETUP, SetUpPreview, look_at_setup, setup_troubles
 from ..scheduler.sprint.control import by_people_only
-from ..scheduler.state.dispatches import Attempt, DispatchState, facts_of, folded, read_dispatch, session_of
+from ..scheduler.state.dispatches import DispatchState, facts_of, folded, read_dispatch, session_of
 from ..scheduler.state.fold import fact_of
 from ..scheduler.tasks.reader import problems_of, tasks_from
 from ..scheduler.tasks.task import DispatchConfig, DispatchInput, Task
@@ -163,7 +162,7 @@ class ParallelDispatcher:
         check_startable(context.mailbox.projections, context.session)
         if state.base and not repository:
             raise NotReady(f"dispatch {state.id} works on a repository; go on with it there")
-        given = given_to(context, state)
+        given = input_of(context, state)
         config = given.config.model_copy(update=self.config.model_dump(exclude_unset=True))
         left = [task for task in given.tasks if not state.is_done(task.task_id)]
         if problems := _misplaced(context, left, repository=bool(state.base)):
@@ -177,7 +176,7 @@ class ParallelDispatcher:
             self._take_over(own_context, state, given.tasks, heard)
             if state.open:
                 raise Stopped(f"dispatch {state.id} was left again, its runs go on; resume takes them over")
-            _check_base(own_context, state)
+            check_base(own_context, state)
             draft = Draft(Kind.DISPATCH_RESUMED, "scheduler", data={"dispatch": state.id, "supervisor": myself()})
             return self._carry_out(
                 own_context, state, draft, stop, tasks=given.tasks, config=config, routing=routing, heard=heard
@@ -200,9 +199,9 @@ class ParallelDispatcher:
             runs = tuple(attempt.run for attempt in state.open)
             if is_led(state.supervisor) or any(liveness(context.home, run).goes_on for run in state.open_runs):
                 raise NotReady(f"dispatch {state.id}: its runs go on")
-            self._take_over(own_context, state, given_to(context, state).tasks)
+            self._take_over(own_context, state, input_of(context, state).tasks)
             if finish and not state.finished:
-                context.append([dispatch_finished(state, len(given_to(context, state).tasks), state.seconds)])
+                context.append([dispatch_finished(state, len(input_of(context, state).tasks), state.seconds)])
         return runs
 
     def _take_over(
@@ -221,8 +220,7 @@ class ParallelDispatcher:
             self._tell(heard, events)
 
         questions = {task.task_id for task in tasks if task.keep != "all"}
-        launches = [_taken_over(state, attempt, questions) for attempt in state.open]
-        batches = [Batch(0, 0, attempt.start["base"], state.branch) for attempt in state.open]
+        launches, batches = open_launches(state, questions)
         batch = BatchRunner(
             replace(context, on_append=add), self._notify, self.stop, self.leaving, executor=self.executor,
             runner=self.runner,
@@ -373,27 +371,3 @@ def _misplaced(context: Context, tasks: Sequence[Task], *, repository: bool) -> 
     """Name the paths in tasks that lead elsewhere; where the checkouts lie is asked only if there are any."""
     named = [task for task in tasks if names_paths(task.input_data)]
     return places_of(context, repository=repository).problems(named) if named else []
-
-
-def given_to(context: Context, state: DispatchState) -> DispatchInput:
-    """Return the tasks and the config of a recorded dispatch."""
-    tasks: Any = held(context.mailbox.blobs, state.given, "tasks")
-    return DispatchInput.model_validate({"tasks": tasks, "config": state.given["config"]})
-
-
-def _check_base(context: Context, state: DispatchState) -> None:
-    """Raise NotReady if nothing has landed yet, and the commit to start from is gone."""
-    sprint = state.work.sprints[0]
-    if state.base and not sprint.commits and context.git.run("cat-file", "-e", f"{sprint.base}^{{commit}}").returncode:
-        raise NotReady(
-            f"commit {sprint.base[:12]} is gone, where dispatch {state.short} began; team replay starts anew"
-        )
-
-
-def _taken_over(state: DispatchState, attempt: Attempt, questions: Collection[str]) -> Launch:
-    start = attempt.start
-    assignment = Assignment(state.id, start["task"], "")
-    return Launch(
-        start["persona"], attempt.agent, attempt.number, 0, start["reason"], "taken over", assignment=assignment,
-        answer_only=start["task"] in questions,
-    )  # fmt: skip

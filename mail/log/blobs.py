@@ -76,8 +76,8 @@ class FileBlobs:
 
     def names(self) -> list[str]:
         """Return the names of all blobs that are stored, in order."""
-        found = (path.name for path in self.folder.glob("??/*") if path.name.startswith(path.parent.name))
-        return sorted(name for name in found if re.fullmatch(_SHA256, name))
+        names = (path.name for path in self.folder.glob("??/*") if path.name.startswith(path.parent.name))
+        return sorted(name for name in names if re.fullmatch(_SHA256, name))
 
     def path(self, sha256: str) -> Path:
         """Return the file that holds a blob, if it exists. Raises BlobMissing if `sha256` is not a blob's name."""

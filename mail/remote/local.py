@@ -89,13 +89,13 @@ class LocalServer:
         argv = [str(program_of(program)), *map(str, words)]
         user, group = _user()
         # A server that goes on must not keep the pipe of whoever started it open, so all that is said goes to a file.
-        with tempfile.TemporaryFile("w+") as said:
+        with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(  # noqa: S603
-                argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False, cwd="/", env=_environment(),
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, cwd="/", env=_environment(),
                 user=user, group=group, extra_groups=None if user is None else [],
             )  # fmt: skip
-            said.seek(0)
-            text = said.read()
+            output.seek(0)
+            text = output.read()
         if check and done.returncode:
             lines = [line for line in text.strip().splitlines() if line] or [f"exit {done.returncode}"]
             raise LogUnavailable(f"{program}: {lines[-1]}; {self.folder / 'log'} may say more")
@@ -136,9 +136,9 @@ def program_of(name: str) -> Path:
         beside = Path(chosen).resolve().with_name(name)
         if beside.exists():
             return beside
-    found = [path for place in _PLACES for path in Path("/").glob(f"{place}/{name}")]
-    if found:
-        return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path.parent))])
+    programs = [path for place in _PLACES for path in Path("/").glob(f"{place}/{name}")]
+    if programs:
+        return max(programs, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path.parent))])
     raise LogUnavailable(f"PostgreSQL is not installed here, for {name} is missing: apt-get install postgresql")
 
 

@@ -81,15 +81,15 @@ class Figures:
         """Take the answer to a prompt; tell whether it, or what came before it in this turn, told of new tokens."""
         quota = _table(_table(raw.get("_meta")).get("quota"))
         parts = [_table(each) for each in _list(quota.get("model_usage"))]
-        told = [tokens for each in parts if (tokens := _of(_table(each.get("token_count"))))]
+        counts = [tokens for each in parts if (tokens := _of(_table(each.get("token_count"))))]
         names = {each.get("model") for each in parts}
         if len(names) == 1 and isinstance(name := names.pop(), str):
             self.model = self.model or name
         single = _of(_table(quota.get("token_count"))) or _of(_table(raw.get("usage")))
-        tokens, answers, self._heard = _sum(told) or single, self._heard, 0
+        tokens, answers, self._heard = _sum(counts) or single, self._heard, 0
         if tokens is None:
             return bool(answers)
-        if self._counts == "session" and not told:
+        if self._counts == "session" and not counts:
             is_new, self._turns = tokens != self._turns, tokens
             return is_new
         if self._counts != "last":
@@ -106,18 +106,18 @@ def _sum(each: list[Tokens]) -> Tokens | None:
 
 def _of(raw: Mapping[str, Any]) -> Tokens | None:
     """Read tokens in any of their shapes; what agents call input may include those from the cache, or not."""
-    given, output = _count(raw, "inputTokens", "input_tokens"), _count(raw, "outputTokens", "output_tokens")
-    if given is None or output is None:
+    inputs, output = _count(raw, "inputTokens", "input_tokens"), _count(raw, "outputTokens", "output_tokens")
+    if inputs is None or output is None:
         return None
     cached = _count(raw, "cachedReadTokens", "cachedInputTokens", "cached_input_tokens")
     written = _count(raw, "cachedWriteTokens", "cacheWriteInputTokens") or 0
     thought = _count(raw, "thoughtTokens", "reasoningOutputTokens") or 0
     total = _count(raw, "totalTokens", "total_tokens")
     if total is None:
-        return Tokens(given, cached, output)
-    if total not in {given + output, given + output + thought}:
-        given += (cached or 0) + written
-    return Tokens(given, cached, max(output, total - given))
+        return Tokens(inputs, cached, output)
+    if total not in {inputs + output, inputs + output + thought}:
+        inputs += (cached or 0) + written
+    return Tokens(inputs, cached, max(output, total - inputs))
 
 
 def _count(raw: Mapping[str, Any], *names: str) -> int | None:

@@ -104,7 +104,7 @@ class Programs:
         """Add programs of this installation with the packages that they import, even in a closed place."""
         if programs:
             top = Path(__file__).parents[2]  # of our package, which may be a checkout with more in it
-            parts = (*top.glob("*.py"), *(found.parent for found in top.glob("*/__init__.py")))
+            parts = (*top.glob("*.py"), *(init.parent for init in top.glob("*/__init__.py")))
             packages = (folder for folder in sys.path if os.path.basename(folder) in _PACKAGES)
             self.add_anyway(*programs, *packages, *map(str, parts))
 

@@ -36,7 +36,7 @@ def has_model(preset: Preset, model: str) -> bool:
     """Tell whether an agent can be told a model: not one that only others have, such as `sonnet` for Codex."""
     if not preset.model:
         return False
-    return not preset.models or _is_one(model, preset) or not any(_is_one(model, other) for other in presets())
+    return not preset.models or _is_one(model, preset) or not any(_is_one(model, rival) for rival in presets())
 
 
 def _is_one(model: str, preset: Preset) -> bool:

@@ -50,12 +50,12 @@ class Sessions:
         return [*command[:end], *words, *command[end:]]
 
     def _file(self, session: str, environ: Mapping[str, str]) -> Path | None:
-        found: dict[Path, int] = {}
+        changed: dict[Path, int] = {}
         for folder, glob in self._places(session, environ):
             for path in folder.glob(glob):
                 with suppress(OSError):  # it has just gone, or is a link to nowhere
-                    found[path] = path.stat().st_mtime_ns
-        return max(found, key=lambda path: found[path], default=None)
+                    changed[path] = path.stat().st_mtime_ns
+        return max(changed, key=lambda path: changed[path], default=None)
 
     def _places(self, session: str, environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
         """Yield the folders that `files` are in, each with the rest of the glob."""

@@ -71,19 +71,19 @@ class Access:
 
 def access(sheet: Sheet) -> Access:
     """Return what a file's keys about tools leave of files and commands."""
-    found = Access()
+    left = Access()
     keys = sheet.keys
     if sheet.format == Format.CODEX:
-        _sandbox(sheet, found)
+        _sandbox(sheet, left)
     elif sheet.format == Format.OPENCODE:
-        _permissions(sheet, found)
+        _permissions(sheet, left)
     elif sheet.format in _WRITE:
         if keys.get("tools") is not None:
-            _allowed(sheet, listed(keys["tools"]), found)
+            _allowed(sheet, listed(keys["tools"]), left)
         if sheet.format == Format.CLAUDE:
-            _denied(sheet, listed(keys.get("disallowedTools")), found)
-            _mode(sheet, found)
-    return found
+            _denied(sheet, listed(keys.get("disallowedTools")), left)
+            _mode(sheet, left)
+    return left
 
 
 def listed(value: Any) -> list[str]:
@@ -106,24 +106,22 @@ class _Listed(NamedTuple):
     servers: list[str]
 
 
-def _allowed(sheet: Sheet, names: Sequence[str], found: Access) -> None:
+def _allowed(sheet: Sheet, names: Sequence[str], left: Access) -> None:
     """Read a list of the tools that may be used."""
     everything = bool(_EVERYTHING & {*names})
     seen = _Listed(True, (), True, []) if everything else _sorted(sheet.format, names)
     if not seen.writes:
-        found.paths = ()
-        found.notes.append(sheet.note("tools", _NO_WRITER, lost=False))
+        left.paths = ()
+        left.notes.append(sheet.note("tools", _NO_WRITER, lost=False))
     if not seen.any_command:
-        found.commands = seen.commands
+        left.commands = seen.commands
         said = ", ".join(seen.commands) or "none but team-mail"
-        found.notes.append(sheet.note("tools", f"commands: {said}", lost=False))
+        left.notes.append(sheet.note("tools", f"commands: {said}", lost=False))
     if seen.servers:
         shown = listed_names(seen.servers, _SHOWN)
-        found.notes.append(
-            sheet.note("tools", f"{shown}: tools of servers; give them to the agent in its own settings")
-        )
+        left.notes.append(sheet.note("tools", f"{shown}: tools of servers; give them to the agent in its own settings"))
     if seen.writes and seen.any_command:
-        found.notes.append(sheet.note("tools", _ALL, lost=False))
+        left.notes.append(sheet.note("tools", _ALL, lost=False))
 
 
 def _sorted(form: Format, names: Sequence[str]) -> _Listed:
@@ -165,84 +163,82 @@ def _command(name: str) -> str:
     return "" if glob in _EVERYTHING else glob
 
 
-def _denied(sheet: Sheet, names: Sequence[str], found: Access) -> None:
+def _denied(sheet: Sheet, names: Sequence[str], left: Access) -> None:
     """Read Claude's list of the tools that may not be used."""
     writers, shells = _WRITE[sheet.format]
     denied = {_bare(name).lower() for name in names if "(" not in name}
     if {"write", "edit"} <= denied or "*" in denied:
-        found.paths = ()
-        found.notes.append(sheet.note("disallowedTools", "nothing that writes files is left: paths = []", lost=False))
+        left.paths = ()
+        left.notes.append(sheet.note("disallowedTools", "nothing that writes files is left: paths = []", lost=False))
     elif writers & denied:
-        found.notes.append(
+        left.notes.append(
             sheet.note("disallowedTools", "leaves another tool that writes files, so nothing comes of it")
         )
     if shells & denied or "*" in denied:
-        found.commands = ()
-        found.notes.append(sheet.note("disallowedTools", "commands: none but team-mail", lost=False))
+        left.commands = ()
+        left.notes.append(sheet.note("disallowedTools", "commands: none but team-mail", lost=False))
     if rest := [name for name in names if "(" in name]:
-        found.notes.append(
+        left.notes.append(
             sheet.note("disallowedTools", f"{rest[0]}: commands can be allowed here, and not denied; write commands")
         )
     if others := sorted(denied - writers - shells - {"*"}):
-        found.notes.append(
+        left.notes.append(
             sheet.note("disallowedTools", f"{', '.join(others[:4])}: deny it in the agent's own settings")
         )
 
 
-def _mode(sheet: Sheet, found: Access) -> None:
+def _mode(sheet: Sheet, left: Access) -> None:
     mode = sheet.text("permissionMode")
     if mode == "plan":
-        found.paths = ()
-        found.notes.append(sheet.note("permissionMode", "plan only reads: paths = []", lost=False))
+        left.paths = ()
+        left.notes.append(sheet.note("permissionMode", "plan only reads: paths = []", lost=False))
     elif mode and mode != "default":
-        found.notes.append(
+        left.notes.append(
             sheet.note(
                 "permissionMode", f"{mode} has no effect: what a run may do without asking its [agents] table says"
             )
         )
 
 
-def _sandbox(sheet: Sheet, found: Access) -> None:
+def _sandbox(sheet: Sheet, left: Access) -> None:
     mode = sheet.text("sandbox_mode")
     if mode == "read-only":
-        found.paths = ()
-        found.notes.append(sheet.note("sandbox_mode", "read-only: paths = []", lost=False))
+        left.paths = ()
+        left.notes.append(sheet.note("sandbox_mode", "read-only: paths = []", lost=False))
     elif mode == "workspace-write":
-        found.notes.append(sheet.note("sandbox_mode", "workspace-write is what every run has", lost=False))
+        left.notes.append(sheet.note("sandbox_mode", "workspace-write is what every run has", lost=False))
     elif mode:
-        found.notes.append(
+        left.notes.append(
             sheet.note("sandbox_mode", f"{mode[:40]} has no effect: how a run is confined its [agents] table says")
         )
 
 
-def _permissions(sheet: Sheet, found: Access) -> None:
+def _permissions(sheet: Sheet, left: Access) -> None:
     """Read what OpenCode allows: `tools` that are on or off, and the rules of `permission`."""
     tools = sheet.keys.get("tools")
     if isinstance(tools, dict):
         switches = {str(key): value for key, value in cast("dict[str, Any]", tools).items()}
         off = {name for name in ("write", "edit", "bash") if not _on(switches, name)}
         if {"write", "edit"} <= off:
-            found.paths = ()
-            found.notes.append(sheet.note("tools", "write and edit are off: paths = []", lost=False))
+            left.paths = ()
+            left.notes.append(sheet.note("tools", "write and edit are off: paths = []", lost=False))
         if "bash" in off:
-            found.commands = ()
-            found.notes.append(sheet.note("tools", "bash is off, commands: none but team-mail", lost=False))
+            left.commands = ()
+            left.notes.append(sheet.note("tools", "bash is off, commands: none but team-mail", lost=False))
         if len(half := sorted({"write", "edit"} & off)) == 1:
             why = f"{half[0]} is off, which leaves another tool that writes files, so nothing comes of it"
-            found.notes.append(sheet.note("tools", why))
+            left.notes.append(sheet.note("tools", why))
         rest = [name for name in switches if name not in {"write", "edit", "bash", "patch", "*"}]
         if rest:
-            found.notes.append(sheet.note("tools", f"{', '.join(rest[:4])}: set it in the agent's own settings"))
+            left.notes.append(sheet.note("tools", f"{', '.join(rest[:4])}: set it in the agent's own settings"))
     elif tools is not None:
-        _allowed(sheet, listed(tools), found)
+        _allowed(sheet, listed(tools), left)
     rules = sheet.keys.get("permission")
     if isinstance(rules, dict):
-        _rules(sheet, cast("dict[str, Any]", rules), found)
+        _rules(sheet, cast("dict[str, Any]", rules), left)
     elif rules is not None and sheet.text("permission") != "allow":
-        found.paths, found.commands = (), ()
-        found.notes.append(
-            sheet.note("permission", "nothing is allowed unasked: paths = [], commands = []", lost=False)
-        )
+        left.paths, left.commands = (), ()
+        left.notes.append(sheet.note("permission", "nothing is allowed unasked: paths = [], commands = []", lost=False))
 
 
 def _on(switches: Mapping[str, Any], name: str) -> bool:
@@ -250,14 +246,14 @@ def _on(switches: Mapping[str, Any], name: str) -> bool:
     return value is not False and str(value).lower() != "false"
 
 
-def _rules(sheet: Sheet, rules: Mapping[str, Any], found: Access) -> None:
+def _rules(sheet: Sheet, rules: Mapping[str, Any], left: Access) -> None:
     whole = rules.get("*")
     for kind in ("edit", "bash"):
         rule = rules.get(kind, rules.get("write", whole) if kind == "edit" else whole)
         if rule is None:
             continue
         globs, notes = _globs(sheet, kind, rule)
-        found.notes += notes
+        left.notes += notes
         if globs is None:
             continue
         if kind == "edit":
@@ -265,16 +261,16 @@ def _rules(sheet: Sheet, rules: Mapping[str, Any], found: Access) -> None:
             if usable != globs:
                 lost = [glob for glob in globs if glob not in usable]
                 why = f"edit: {', '.join(lost[:3])} is no path from the top of the repository, and not allowed here"
-                found.notes.append(sheet.note("permission", why))
-            found.paths = usable if found.paths is None else found.paths
+                left.notes.append(sheet.note("permission", why))
+            left.paths = usable if left.paths is None else left.paths
             said = f"paths = [{', '.join(usable)}]"
         else:
-            found.commands = globs if found.commands is None else found.commands
+            left.commands = globs if left.commands is None else left.commands
             said = f"commands: {', '.join(globs) or 'none but team-mail'}"
-        found.notes.append(sheet.note("permission", f"{kind}: {said}", lost=False))
+        left.notes.append(sheet.note("permission", f"{kind}: {said}", lost=False))
     rest = [kind for kind in rules if kind not in {"edit", "bash", "write", "*"}]
     if rest:
-        found.notes.append(sheet.note("permission", f"{', '.join(rest[:4])}: set it in the agent's own settings"))
+        left.notes.append(sheet.note("permission", f"{', '.join(rest[:4])}: set it in the agent's own settings"))
 
 
 def _globs(sheet: Sheet, kind: str, rule: Any) -> tuple[Globs, list[Note]]:
@@ -302,8 +298,8 @@ def _globs(sheet: Sheet, kind: str, rule: Any) -> tuple[Globs, list[Note]]:
 
 def _within(denied: str, allowed: str) -> bool:
     """Tell whether a pattern may deny some of what another one allows: as far as no sign stands for others."""
-    one, other = (re.split(r"[*?\[]", pattern, maxsplit=1)[0].rstrip() for pattern in (denied, allowed))
-    return one.startswith(other) or other.startswith(one)
+    first, second = (re.split(r"[*?\[]", pattern, maxsplit=1)[0].rstrip() for pattern in (denied, allowed))
+    return first.startswith(second) or second.startswith(first)
 
 
 def spelled_access(form: Format, paths: Globs, commands: Globs) -> tuple[dict[str, Any], list[str]]:

@@ -157,7 +157,7 @@ class _Scratch:
     def has(self, commit: str, *, here: bool = False) -> bool:
         """Tell whether a commit is known; `here` means to the clone itself, and not because it was fetched."""
         git = self._clone if here else self._git
-        return git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+        return git.has_commit(commit)
 
     def commit(self) -> str:
         """Return the commit of what the workspace holds before anybody changed it; it is written if there is none."""

@@ -97,11 +97,11 @@ def take_bundle(
 def _read_header(bundle: BinaryIO, base: str) -> Header:
     """Read the header of a bundle. Raises NotPrepared if it is not one of the commit `base` and nothing else."""
     version, extra = ("v2", []) if len(base) == _SHA1 else ("v3", ["@object-format=sha256"])
-    head, found, _ = bundle.read(_HEADER).partition(b"\n\n")
+    head, blank, _ = bundle.read(_HEADER).partition(b"\n\n")
     rows = head.decode("ascii", errors="replace").split("\n")
     needed = [row[1:].partition(" ")[0] for row in rows if row.startswith("-")]
     expected = [f"# {version} git bundle", *extra, *(row for row in rows if row.startswith("-")), f"{base} {_REF}"]
-    if not found or rows != expected or not all(_OID.fullmatch(commit) for commit in needed):
+    if not blank or rows != expected or not all(_OID.fullmatch(commit) for commit in needed):
         named = next((row for row in rows if row not in expected), rows[0])
         raise NotPrepared(f"the bundle of commit {base[:12]} is refused: it has {line(named)[:_SAID]!r} in its header")
     return Header(base, tuple(needed), len(head) + 2)

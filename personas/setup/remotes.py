@@ -61,10 +61,10 @@ def ask_remote(
     chosen = {"GIT_SSH_COMMAND", "GIT_SSH"} & {*os.environ}
     ssh = () if chosen or Git(directory).run("config", "--get", "core.sshCommand").stdout else _SSH
     ended = run_as_user(directory, *_STALLED, *ssh, *words, timeout=timeout, holding=holding, where=where)
-    said = [row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()]
-    told = "; ".join(row.removeprefix("fatal: ").removeprefix("error: ") for row in said[:3])
+    rows = [row for row in ended.stderr.decode(errors="replace").splitlines() if row.strip()]
+    text = "; ".join(row.removeprefix("fatal: ").removeprefix("error: ") for row in rows[:3])
     output = ended.stdout.decode(errors="replace")
-    return ended.returncode, without_secrets(output), line(without_secrets(told))[:_SAID]
+    return ended.returncode, without_secrets(output), line(without_secrets(text))[:_SAID]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class HostRepository:
             return False
         if self._names(KEPT + commit, commit):
             return True
-        if self.git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        if not self.git.has_commit(commit):
             return False
         listed = self.git.run("rev-list", "--max-count=1", commit, "--not", "--all")
         if listed.returncode == 0 and not listed.stdout:  # git takes what its refs have to be whole
@@ -179,20 +179,19 @@ class HostRepository:
         before = ("-c", "fetch.unpackLimit=1") if self.own else ()
         more = ("--update-shallow", "--prune") if self.own else ()
         refs = _OWN if self.own else ()
-        said = ""
+        why = ""
         for wanted in ((commit, *refs), (*_ALL, *refs)):
             words = (*before, *_FETCH, *more, "--end-of-options", remote, *wanted)
-            code, _, told = ask_remote(self.directory, *words, timeout=_LONGEST, holding=holding)
+            code, _, failure = ask_remote(self.directory, *words, timeout=_LONGEST, holding=holding)
             if not code and self._whole(commit):
                 return ""
-            said = said or told
-        return said
+            why = why or failure
+        return why
 
     def _whole(self, commit: str) -> bool:
         """Tell whether all that a commit needs is here, as git itself does after a fetch."""
         words = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects", commit, "--not", "--all")
-        there = self.git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
-        return there and self.git.run(*words).returncode == 0
+        return self.git.has_commit(commit) and self.git.run(*words).returncode == 0
 
     def _kept(self, commit: str, holding: Sequence[int]) -> bool:
         """Keep a commit that is here by a ref, instead of those that it has in its history; tell whether it is."""

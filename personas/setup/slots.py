@@ -206,7 +206,7 @@ class Slots:
         """Find the claims of the teams beside this one."""
         team, own = self.folder.parent, self.folder.name
         teams, name = str(team.parent), team.name
-        others = (f"{teams}/{other}/{own}" for other in os.listdir(teams) if other != name)  # noqa: PTH208 - as below
+        others = (f"{teams}/{peer}/{own}" for peer in os.listdir(teams) if peer != name)  # noqa: PTH208 - as below
         began = SystemClock().now().timestamp()
         return [claim for folder in others for claim in _known_claims(folder, began)]
 

@@ -7,11 +7,9 @@ state is a fold of the logged facts, so a dispatch that was cut off can be resum
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import cached_property
 
 from ...mail.clock import rfc3339
@@ -24,10 +22,10 @@ from ..errors import InvalidTasks, Stopped
 from ..kinds import Budget, LaunchReason, PatchStatus, RunStatus, TaskStatus
 from ..limits.budget import Overspent
 from ..limits.ledger import Ledger
-from ..limits.routing import Case, Choice, Fault, Routing, Unfit
+from ..limits.routing import Case, Choice, Fault, Routing
 from ..progress import Listener, Progress
 from ..runs.flow import DONE, FAILED, FlowRunner, StepResult, TaskQueue
-from ..runs.launch import MOST_SETUPS, Launch
+from ..runs.launch import Launch
 from ..runs.local import LocalRunner, RunnerFactory
 from ..runs.preparation import between_runs
 from ..runs.record import task_finished
@@ -49,9 +47,8 @@ from .places import Places, names_paths, places_of
 from .preview import starts_process, work_of
 from .skipping import TaskSkipped, why_skipped
 from .traces import Traces
+from .tries import Tries
 
-_LONGEST_PAUSE = 600.0  # seconds before a retry
-_MOST_REFUSALS = 3  # of one task by the service of its agent
 _MOST_NAMES = 5  # of blocked tasks, in one message
 Heard = Callable[[Sequence[Event]], object]
 
@@ -83,8 +80,7 @@ class Dispatch:
         self._landing = Landing(context, state, stop, self._is_last, listener)
         self.traces = Traces(config.trace_dir, context.mailbox.blobs)
         self._outputs = Outputs(state, context.mailbox.blobs)
-        self._tries: Counter[str] = Counter()
-        self._setups, self._refusals = Counter[str](), Counter[str]()  # that failed; by the service of the agent
+        self._tries = Tries(context.clock, listener, self._ended)
         self._refused = [*read_refused(context.mailbox.projections, rfc3339(context.clock.now()))]
         self._choices: dict[str, Choice] = {}  # of the agent, by task
         self._at_work, self._cancelled = set[str](), set[str]()
@@ -210,7 +206,7 @@ class Dispatch:
         """Finish a task whose run had ended well before the dispatch was cut off; None if there is no such run."""
         last = self.state.of(task.task_id)[-1:]
         patch = self.state.work.patches.get(last[0].run) if last else None
-        if not last or last[0].status != RunStatus.OK or self._tries[task.task_id]:
+        if not last or last[0].status != RunStatus.OK or self._tries.of(task):
             return None
         if patch and patch.status not in {PatchStatus.PENDING, PatchStatus.LANDED, PatchStatus.PRESENT}:
             return None
@@ -243,7 +239,7 @@ class Dispatch:
 
     def _try(self, task: Task) -> StepResult:
         assignment = self._assignment(task)
-        self._tries[task.task_id] += 1
+        self._tries.begin(task)
         number = len(self.state.of(task.task_id)) + 1
         why, route = f"task {task.task_id}", self._choices[task.task_id]
         why += f", attempt {number}" if number > 1 else ""
@@ -253,14 +249,14 @@ class Dispatch:
         attempts = ((attempt.run, attempt.status) for attempt in reversed(self.state.of(task.task_id)))
         launch = Launch(
             task.agent, route.agent, number, 0, reason, f"{why}; {route.text}" if route.text else why,
-            assignment=assignment, timeout=self._timeout(task), last_attempt=not self._has_more(task),
+            assignment=assignment, timeout=self._timeout(task), last_attempt=self._tries.are_spent(task),
             previous=left_over(attempts, self.state.work.patches), route=route, answer_only=task.keep != "all",
         )  # fmt: skip
         base = self._landing.tip if self.state.base else ""
         result = self._runner.run(launch, Batch(0, 0, base, self.state.branch))
         self._note(launch.run)
         if result is not None and result.lost:  # somebody killed its warden: that is not the task's fault
-            return self._ended(task, TaskStatus.ERROR, result.lost) if launch.last_attempt else self._again(task)
+            return self._ended(task, TaskStatus.ERROR, result.lost) if launch.last_attempt else self._tries.again(task)
         if result is None and (over := self._watch.refusal(launch.run)):
             return self._unaffordable(task, launch, over)
         if result is None or result.given_up:
@@ -272,38 +268,25 @@ class Dispatch:
     def _failed(self, task: Task, launch: Launch, outcome: Outcome) -> StepResult:
         """Decide what comes after a run that did not end well."""
         if outcome.status == RunStatus.SETUP:
-            return self._not_set_up(task, outcome.detail)
+            return self._tries.not_set_up(task, outcome.detail)
         several = len(self._choices[task.task_id].agents) > 1
         if several and (outcome.hopeless or outcome.status == RunStatus.LIMITED):
             self._choose(task.task_id)
-            if result := self._handed_on(task, outcome, self._choices[task.task_id].unfit):
+            if result := self._tries.handed_on(task, outcome, self._choices[task.task_id].unfit):
                 return result
         elif outcome.status == RunStatus.LIMITED and outcome.until is not None:
-            return self._limited(task, outcome.detail, outcome.until)
+            return self._tries.limited(task, outcome.detail, outcome.until)
         if outcome.status == RunStatus.LIMITED:  # until nobody knows when: whoever waits for the result hears of it
-            return self._ended(task, TaskStatus.ERROR, outcome.detail) if launch.last_attempt else self._again(task)
+            return (
+                self._ended(task, TaskStatus.ERROR, outcome.detail) if launch.last_attempt else self._tries.again(task)
+            )
         if outcome.hopeless and (several or not launch.last_attempt):
             return self._ended(task, TaskStatus.ERROR, outcome.detail)
-        return FAILED if outcome.status == RunStatus.STOPPED or launch.last_attempt else self._again(task)
-
-    def _handed_on(self, task: Task, outcome: Outcome, unfit: Unfit | None) -> StepResult | None:
-        """Let a task go on that one of several agents could not do, which was no attempt at it.
-
-        `unfit` is what hinders the next one. None if nobody can do more than this one.
-        """
-        if unfit and outcome.status == RunStatus.LIMITED:  # of which there must be an end, whoever refuses
-            until, why = unfit.until or self.context.clock.now(), unfit.why or outcome.detail
-            return self._limited(task, why, until) if outcome.until else None
-        if unfit and unfit.fault >= Fault.HOPELESS:
-            return None
-        self._tries[task.task_id] -= 1
-        if unfit and unfit.fault == Fault.FAILING:
-            return self._again(task) if self._has_more(task) else None
-        return StepResult(done=False, again=0.0)
+        return FAILED if outcome.status == RunStatus.STOPPED or launch.last_attempt else self._tries.again(task)
 
     def _unaffordable(self, task: Task, launch: Launch, over: Overspent) -> StepResult:
         """Let another agent play if a run did not start because the budget of its own is spent, else fail the task."""
-        self._tries[task.task_id] -= 1
+        self._tries.take_back(task)
         if over.budget == Budget.AGENT and self._choose(task.task_id) != launch.agent:
             return StepResult(done=False, again=0.0)
         return self._ended(task, TaskStatus.ERROR, over.text)
@@ -312,26 +295,6 @@ class Dispatch:
     def _places(self) -> Places:
         places = places_of(self.context, repository=bool(self.state.base))
         return replace(places, clones=self.context.mirror.folder.resolve()) if self.state.base else places
-
-    def _not_set_up(self, task: Task, why: str) -> StepResult:
-        """Try a task again whose workspace could not be set up, a few times: that was no attempt of its agent."""
-        self._tries[task.task_id] -= 1
-        self._setups[task.task_id] += 1
-        if self._setups[task.task_id] < MOST_SETUPS:
-            return self._again(task)
-        return self._ended(task, TaskStatus.ERROR, why)
-
-    def _limited(self, task: Task, why: str, until: datetime) -> StepResult:
-        """Try a task again when the service of its agent takes more, a few times: that was no attempt of its agent."""
-        self._tries[task.task_id] -= 1
-        self._refusals[task.task_id] += 1
-        if self._refusals[task.task_id] >= _MOST_REFUSALS:
-            return self._ended(task, TaskStatus.ERROR, why)
-        now = self.context.clock.now()
-        least = timedelta(seconds=min(task.retry_backoff * 2 ** (self._refusals[task.task_id] - 1), _LONGEST_PAUSE))
-        until = max(until, now + least)
-        self.listener(Progress(f"{task.task_id}: parked until {until:%H:%M:%S}Z, {why}"))
-        return StepResult(done=False, again=max(1.0, (until - now).total_seconds()))
 
     def _assignment(self, task: Task) -> Assignment:
         """Fill a task's input with the outputs of its dependencies. Raises MissingOutput, InvalidTasks."""
@@ -345,24 +308,12 @@ class Dispatch:
     def _land(self, task: Task, run: str) -> StepResult:
         if (why := self._landing.land(run)) is None:
             return self._ended(task, TaskStatus.SUCCESS)
-        if self._tries[task.task_id] < self._most(task, landing=True):
-            return self._again(task)
+        if not self._tries.are_spent(task, landing=True):
+            return self._tries.again(task)
         return self._ended(task, TaskStatus.ERROR, why)
 
-    def _again(self, task: Task) -> StepResult:
-        pause = task.retry_backoff * 2.0 ** (max(1, self._tries[task.task_id]) - 1)
-        return StepResult(done=False, again=min(pause, _LONGEST_PAUSE))
-
-    def _most(self, task: Task, *, landing: bool = False) -> int:
-        """Return how often a task is tried; a patch that did not land gets at least one retry."""
-        return max(1 + task.retries, 2 if landing else 1)
-
-    def _has_more(self, task: Task) -> bool:
-        return self._tries[task.task_id] < self._most(task)
-
     def _is_last(self, patch: Patch) -> bool:
-        task = self.tasks[str(patch.task)]
-        return self._tries[task.task_id] >= self._most(task, landing=True)
+        return self._tries.are_spent(self.tasks[str(patch.task)], landing=True)
 
     def _timeout(self, task: Task) -> float:
         """Return the time limit of a run: the task's, else the config's, else the persona's, else the default."""

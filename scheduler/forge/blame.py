@@ -50,7 +50,7 @@ class Blame:
         """Return a commit if it is here, and not older than what the pull request starts from; else ""."""
         if not _SHA.fullmatch(commit):
             return ""
-        within = self.git.run("merge-base", "--is-ancestor", self.base, commit).returncode == 0
+        within = self.git.is_ancestor(self.base, commit)
         return commit if within else ""
 
 

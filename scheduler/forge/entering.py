@@ -123,7 +123,7 @@ def _entry(
 ) -> list[Draft]:  # fmt: skip
     git, tip, name = context.git, state.tip or "HEAD", pull_name(pull.number)
     base = begun.base if begun else _landed_before(git, state, pull, taken) or _merge_base(git, tip, pull.head)
-    if not base or git.run("cat-file", "-e", f"{pull.head}^{{commit}}").returncode:  # gone; taking it fetches it again
+    if not base or not git.has_commit(pull.head):  # gone; taking it fetches it again
         return []
     fetch_differing(git.directory, base, pull.head)
     run, patch = run_id(pull), patch_between(git, base, pull.head)
@@ -166,7 +166,7 @@ def _landed_before(git: Git, state: State, pull: TakenPull, taken: Sequence[Take
     landed = {patch.run for patch in state.patches if patch.status in done and patch.sprint == state.number}
     for earlier in reversed(taken):
         if earlier.head and earlier.head != pull.head and run_id(earlier) in landed:
-            goes_on = git.run("merge-base", "--is-ancestor", earlier.head, pull.head).returncode == 0
+            goes_on = git.is_ancestor(earlier.head, pull.head)
             return earlier.head if goes_on else None
     return None
 

@@ -45,7 +45,6 @@ class Pull(NamedTuple):
     association: str
     is_open: bool
     is_merged: bool
-    is_draft: bool
     branch: str
     source: str
     head: str
@@ -290,7 +289,7 @@ def _pull(value: Any) -> Pull:
     return Pull(
         _numbered(table), _text(table, "title"), _text(table, "body"), _text(table, "html_url"), _author(table),
         _text(table, "author_association"), table.get("state") == OPEN, bool(table.get("merged_at")),
-        table.get("draft") is True, _text(head, "ref"), source, _text(head, "sha"), _text(base, "ref"),
+        _text(head, "ref"), source, _text(head, "sha"), _text(base, "ref"),
     )  # fmt: skip
 
 

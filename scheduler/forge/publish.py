@@ -143,8 +143,8 @@ def read_sprint(context: Context, number: int | None) -> tuple[Sprint, State]:
 def _continued(context: Context, forge: Forge, sprint: Sprint) -> Published | None:
     """Return the open pull request of an earlier sprint that this one goes on with: it began with what is in that."""
     for each in sorted(forge.open, key=lambda each: -each.sprint):
-        earlier = context.git.run("merge-base", "--is-ancestor", each.commit, sprint.base)
-        if each.sprint < sprint.number and earlier.returncode == 0 and not _is_in_base(context, each.commit):
+        goes_on = context.git.is_ancestor(each.commit, sprint.base)
+        if each.sprint < sprint.number and goes_on and not _is_in_base(context, each.commit):
             return each
     return None
 
@@ -152,7 +152,7 @@ def _continued(context: Context, forge: Forge, sprint: Sprint) -> Published | No
 def _is_in_base(context: Context, commit: str) -> bool:
     """Tell whether the team's base has a commit by now, so that a sprint from there is about something else."""
     base = f"refs/heads/{context.settings.team.base}"
-    return context.git.run("merge-base", "--is-ancestor", commit, base).returncode == 0
+    return context.git.is_ancestor(commit, base)
 
 
 def _earlier(context: Context, known: Published | None, sprint: Sprint) -> Iterator[tuple[Sprint, State]]:

@@ -125,7 +125,7 @@ def _ahead(context: Context, into: str, theirs: str, head: str) -> str:
     if common.returncode:
         return f"it has no commit in common with {into}"
     start = common.stdout.decode().strip()
-    if git.run("merge-base", "--is-ancestor", start, base).returncode:
+    if not git.is_ancestor(start, base):
         return f"it stands on {start[:_SHORT]} of {into}, which is not here yet: git pull, then take it again"
     return ""
 

@@ -78,9 +78,9 @@ def push(remote: Remote, commit: str, branch: str, sprint: int) -> bool:
         return False
     if theirs:
         fetch(remote, f"refs/heads/{branch}", f"refs/team-mail/github/{branch}")
-        if _has(remote.git, theirs, commit):
+        if remote.git.is_ancestor(commit, theirs):
             return False
-        if not _has(remote.git, commit, theirs):
+        if not remote.git.is_ancestor(theirs, commit):
             raise BranchMoved(
                 f"{branch} at the forge is at {theirs[:12]}, with commits of others that are not in {commit[:12]}, and "
                 f"nothing is pushed by force; to go on: git switch {branch} && git pull --no-rebase "
@@ -101,10 +101,6 @@ def fetch(remote: Remote, ref: str, own: str) -> str:
     """Fetch a ref of the forge into a ref of our own, and return its commit. Raises GitError."""
     _run(remote, "fetch", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", remote.address, f"+{ref}:{own}")
     return remote.git.line("rev-parse", "--verify", "--end-of-options", f"{own}^{{commit}}")
-
-
-def _has(git: Git, commit: str, earlier: str) -> bool:
-    return git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
 
 
 def _run(remote: Remote, *words: str) -> str:

@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from ...mail.errors import TeamMailError
 from ...personas.web.api import RateLimited
 from ..context import Context
 from ..errors import NoSuchRun, NotLeader
 from ..kinds import Kind
+from ..leader import Companion
 from .facts import read_forge
 from .feedback import hear
 from .github import Github, Troubles, open_github
@@ -81,31 +81,19 @@ def _hint(home: Path) -> Path:
     return home / "work" / "github" / "news"
 
 
-class Watcher:
+class Watcher(Companion):
     """A context in which the forge is looked at. `say` is told, in one line for people, what was new or hinders it.
 
     To enter it raises SettingsError, and ServiceError if the file of the token cannot be read.
     """
 
-    def __init__(self, context: Context, say: Callable[[str], object]) -> None:
-        self._context, self._say = context, say
-        self._running: _Running | None = None
+    def settings_of(self, context: Context) -> object:
+        """Return all settings, since what is taken becomes work by them; None without a repository at a forge."""
+        return context.settings if context.settings.github.repo else None
 
-    def __enter__(self) -> Self:
-        self.renew(self._context)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._running:
-            self._running.end()
-
-    def renew(self, context: Context) -> None:
-        """Go on with other settings; with the same ones nothing changes."""
-        if self._running:
-            if self._running.context.settings == context.settings:
-                return
-            self._running.end()
-        self._running = _Running(context, self._say) if context.settings.github.repo else None
+    def start(self, context: Context) -> _Running:
+        """Begin to look."""
+        return _Running(context, self._say)
 
 
 class _Running:

@@ -110,13 +110,13 @@ def _at_remote(repository: HostRepository, remote: str) -> list[str]:
     code, listed, _ = ask_remote(repository.directory, *words)
     oids = sorted({row.partition("\t")[0] for row in listed.splitlines()}) if not code else []
     asked = "\n".join([*oids, ""]).encode()
-    there = repository.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).stdout.decode()
-    return [row.partition(" ")[0] for row in there.splitlines() if row.endswith(" commit")]
+    objects = repository.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).stdout.decode()
+    return [row.partition(" ")[0] for row in objects.splitlines() if row.endswith(" commit")]
 
 
 def _is_among(repository: HostRepository, base: str, others: Sequence[str]) -> bool:
     """Tell whether a commit is in the history of others."""
-    asked = "\n".join([base, *(f"^{other}" for other in others), ""]).encode()
+    asked = "\n".join([base, *(f"^{commit}" for commit in others), ""]).encode()
     return not repository.git("rev-list", "--max-count=1", "--stdin", stdin=asked)
 
 

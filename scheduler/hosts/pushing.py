@@ -130,7 +130,7 @@ def push(context: Context, target: Target) -> str:
         own = f"{_THEIRS}{target.branch}"
         fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no")
         code, _, _ = ask_remote(directory, *fetch, "--end-of-options", target.remote, f"+{ref}:{own}", timeout=_LONGEST)
-        if not code and not context.git.run("merge-base", "--is-ancestor", target.commit, own).returncode:
+        if not code and context.git.is_ancestor(target.commit, own):
             return ""
         return "the branch there has commits that are not in it, and nothing is pushed by force"
     return "; ".join([*rows, said]) if rows else said or f"exit code {code}"

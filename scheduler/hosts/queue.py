@@ -132,17 +132,13 @@ class Queue:
         for hint in jobs:
             if hint[:2] not in wanted:
                 self._drop(hint)
-        there = {hint[:2] for hint in jobs}
-        return sum(self.defer(offer) for offer in offers if offer.is_open and (offer.run, offer.epoch) not in there)
+        hinted = {hint[:2] for hint in jobs}
+        return sum(self.defer(offer) for offer in offers if offer.is_open and (offer.run, offer.epoch) not in hinted)
 
     def _drop(self, hint: Hint) -> None:
         """Take the row of a hint away, unless its worker was first."""
         with suppress(LogError):
             self.done(hint)
-
-    def hints(self) -> list[tuple[Hint, str]]:
-        """List all hints with the status of their rows. Raises LogError."""
-        return [(_hint(job), str(job.status)) for job in _done(self._jobs.list_jobs_async(task=_TASK))]
 
     def leave(self) -> None:
         """Say that this worker is gone; its jobs are given to others soon."""

@@ -156,8 +156,8 @@ class OfferedWork:
     def reports(self, result: RunResult) -> list[Draft]:
         """Return the events of what it reported."""
         del result
-        given = self._returned.reports if self._returned else ()
-        return [draft for draft in given if self._is_own(draft, Kind.REPORT_GIVEN, _SCHEDULER)]
+        drafts = self._returned.reports if self._returned else ()
+        return [draft for draft in drafts if self._is_own(draft, Kind.REPORT_GIVEN, _SCHEDULER)]
 
     def keep(self) -> str:
         """Return no words: its files are where it went on."""

@@ -53,11 +53,11 @@ def standing(git: Git, sprint: Sprint) -> tuple[str, str | None]:
     expected, actual = sprint.tip, _commit(git, f"refs/heads/{sprint.branch}")
     if actual == expected:
         return expected, None
-    if actual and _has(git, actual, expected) and actual not in {sprint.base, *sprint.commits}:
+    if actual and git.is_ancestor(expected, actual) and actual not in {sprint.base, *sprint.commits}:
         return actual, None
     newest = _newest(git, sprint)
     if _commit(git, expected) and (actual is None or _is_behind(git, sprint, actual, expected)):
-        ahead = newest if actual is None and newest and _has(git, newest, expected) else expected
+        ahead = newest if actual is None and newest and git.is_ancestor(expected, newest) else expected
         return ahead, actual or "0" * len(expected)
     where = f"is at {actual[:_SHORT]}, which does not contain" if actual else "is gone, and so is"
     why = f"{sprint.branch} {where} {expected[:_SHORT]}, where the weaver left it"
@@ -69,7 +69,7 @@ def standing(git: Git, sprint: Sprint) -> tuple[str, str | None]:
 def _is_behind(git: Git, sprint: Sprint, commit: str, tip: str) -> bool:
     """Tell whether the branch of a sprint had a commit before `tip`, be it one that people put on top meanwhile."""
     known = commit in {sprint.base, *sprint.commits}
-    return known or (_has(git, tip, commit) and not _has(git, sprint.base, commit))
+    return known or (git.is_ancestor(commit, tip) and not git.is_ancestor(commit, sprint.base))
 
 
 def _given_up(sprint: Sprint) -> str:
@@ -85,10 +85,6 @@ def _newest(git: Git, sprint: Sprint) -> str | None:
 def _commit(git: Git, name: str) -> str | None:
     parsed = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     return parsed.stdout.decode().strip() if parsed.returncode == 0 else None
-
-
-def _has(git: Git, commit: str, earlier: str) -> bool:
-    return git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
 
 
 def ensure_branch(context: Context, sprint: Sprint) -> str:
@@ -179,10 +175,10 @@ def weave_until_there(  # noqa: PLR0917
             if not ready:
                 ensure_branch(context, open_sprint(state))
                 return
-            there = weave(state, ready)
-            if there and len(ready) == len(patches):
+            is_there = weave(state, ready)
+            if is_there and len(ready) == len(patches):
                 return
-            moved += not there
+            moved += not is_there
         except BranchMoved as error:
             if not regain(state):
                 if not isinstance(error, BranchLost):
@@ -237,7 +233,7 @@ def fast_forward_base(context: Context, state: State, number: int, commit: str |
         raise BranchMoved(
             f"{name} is gone, so nothing was changed; to have it with what landed: git branch {name} {new[:_SHORT]}"
         )
-    if context.git.run("merge-base", "--is-ancestor", old, new).returncode:
+    if not context.git.is_ancestor(old, new):
         raise BranchMoved(
             f"{sprint.base_branch} has moved on since sprint {number} began, and cannot be fast-forwarded; "
             f"rebase or merge {sprint.branch} by hand, or start a new sprint from it"

@@ -119,7 +119,7 @@ def _of_others(context: Context, sprint: Sprint, tip: str) -> frozenset[str]:
     if tip == sprint.tip and not sprint.lost:
         return frozenset()
     began = sprint.origin or sprint.base
-    known = context.git.run("cat-file", "-e", f"{began}^{{commit}}").returncode == 0
+    known = context.git.has_commit(began)
     if known:
         fetch_differing(context.git.directory, tip, began)
     layout = f"--format=%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)"

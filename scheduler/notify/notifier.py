@@ -6,15 +6,14 @@ So an endpoint that does not answer delays no other one, and nothing of the team
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Self
 
 from ...mail.errors import TeamMailError
 from ..context import Context
 from ..errors import NotLeader
-from ..leader import Leader
-from ..settings.notify import NotifySettings
+from ..leader import Companion, Leader
 from .endpoint import Endpoint, checked_channel, open_endpoints
 from .outbox import GATHER
 
@@ -66,34 +65,24 @@ def _drained(endpoint: Endpoint) -> Sent:
             clock.sleep(wait)
 
 
-class Notifier:
+class Notifier(Companion):
     """A context in which notices are sent as things happen. `say` is told, in one line for people, what hinders it.
 
     To enter it raises SettingsError with the line of what would keep an endpoint from working.
     """
 
-    def __init__(self, context: Context, say: Callable[[str], object]) -> None:
-        self._context, self._say = context, say
-        self._running: _Running | None = None
-
     def __enter__(self) -> Self:
         for name in self._context.settings.notify:
             checked_channel(self._context, name)
-        self.renew(self._context)
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        if self._running:
-            self._running.end()
+    def settings_of(self, context: Context) -> object:
+        """Return the tables of all endpoints."""
+        return context.settings.notify
 
-    def renew(self, context: Context) -> None:
-        """Go on with other settings; with the same ones nothing changes."""
-        tables: Mapping[str, NotifySettings] = context.settings.notify
-        if self._running:
-            if self._running.context.settings.notify == tables:
-                return
-            self._running.end()
-        self._running = _Running(context, self._say) if tables else None
+    def start(self, context: Context) -> _Running:
+        """Begin to send."""
+        return _Running(context, self._say)
 
 
 class _Running:

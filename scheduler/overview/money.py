@@ -10,7 +10,7 @@ from typing import Any
 from ...mail.clock import rfc3339
 from ..context import Context
 from ..limits.budget import amount_used, day_began, used_text
-from ..sprint.history import history
+from ..moments.history import history
 from ..state.reading import LAST, read_spent
 from ..state.usage import UsageTotal, Used, total
 

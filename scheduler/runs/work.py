@@ -315,7 +315,7 @@ class Work:
         `own` is the commit that the agent says its change is a change of, if it is not the one it was given.
         """
         context = self.context
-        if own and context.git.run("cat-file", "-e", f"{own}^{{commit}}").returncode == 0:
+        if own and context.git.has_commit(own):
             return (workspace, "") if own == workspace.base else (replace(workspace, base=own), own)
         if not self._is_foretold:
             return workspace, ""

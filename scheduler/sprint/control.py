@@ -28,6 +28,7 @@ from ..landing.gate import Gate
 from ..landing.judging import Judging, gates_of
 from ..leader import Leader
 from ..liveness import is_led, liveness
+from ..moments.history import state_at
 from ..progress import Listener
 from ..runs.batch import BatchRunner
 from ..state.dispatches import under_way
@@ -36,7 +37,6 @@ from ..state.reading import read_going
 from ..state.sprints import State, sprint_numbered
 from ..state.summary import summary
 from .escalation import landing
-from .history import state_at
 from .loop import put_ends_on_record
 from .tick import Ticker
 
@@ -279,7 +279,7 @@ def _judged_sprint(context: Context, number: int | None) -> tuple[Sprint, State]
 def _to_judge(context: Context, sprint: Sprint) -> Iterator[tuple[Gate, str]]:
     """Yield each gate with the commits that it judges of a sprint, the base first, if git has them."""
     for commit in dict.fromkeys((sprint.base, sprint.tip)):
-        if context.git.run("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        if not context.git.has_commit(commit):
             raise NotReady(f"commit {commit[:12]} of sprint {sprint.number} is gone, so nothing can judge it")
         for gate in gates_of(context):
             yield gate, commit

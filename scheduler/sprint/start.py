@@ -43,14 +43,9 @@ def start_commit(context: Context, state: State, opening: Opening, base: str | N
         tip = standing(context.git, last)[0]
     except BranchLost as lost:
         tip = lost.start
-    if _has(context.git, commit, tip):
+    if context.git.is_ancestor(tip, commit):
         return commit
-    return tip if _has(context.git, tip, commit) else _merged(context, commit, tip, last)
-
-
-def _has(git: Git, commit: str, earlier: str) -> bool:
-    """Tell whether a commit has an earlier one in its history, or is that."""
-    return git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
+    return tip if context.git.is_ancestor(commit, tip) else _merged(context, commit, tip, last)
 
 
 def _merged(context: Context, commit: str, tip: str, last: Sprint) -> str:

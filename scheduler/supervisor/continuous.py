@@ -161,9 +161,7 @@ class Continuous:
         if not state.sprints:
             return False
         last, base = state.sprints[-1], context.base()
-        return base not in {last.base, *last.commits} and bool(
-            context.git.run("merge-base", "--is-ancestor", base, last.tip).returncode
-        )
+        return base not in {last.base, *last.commits} and not context.git.is_ancestor(base, last.tip)
 
     @staticmethod
     def _counted(context: Context) -> State:

@@ -172,13 +172,9 @@ class Deployment:
             return "it failed before; scheduler approve deploy tries it again"
         if self.context.settings.deploy.approve == "always":
             return "it waits for scheduler approve deploy"
-        if last and not self._has(decided.commit, last.commit):
+        if last and not self.context.git.is_ancestor(last.commit, decided.commit):
             return f"it lacks {last.commit[:_SHORT]}, which is live; scheduler approve deploy deploys it"
         return ""
-
-    def _has(self, commit: str, earlier: str) -> bool:
-        """Tell whether a commit is built on an earlier one."""
-        return self.context.git.run("merge-base", "--is-ancestor", earlier, commit).returncode == 0
 
     def _landed(self, state: State, decided: Decided) -> Ended | None:
         """With `auto_land`, move the base first: what cannot land is not deployed."""

@@ -24,7 +24,7 @@ from ..landing.judging import gates_of
 from ..progress import Listener, Progress, silent
 from ..settings.settings import Settings
 from ..sprint.plan import TickPlan
-from ..sprint.tick import Beside
+from ..sprint.supervision import Beside
 from ..state.facts import Report
 from ..state.sprints import State
 from .decision import Decision, asked_of, decide_round

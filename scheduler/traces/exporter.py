@@ -12,8 +12,10 @@ from contextlib import suppress
 from typing import Self
 
 from ...mail.errors import TeamMailError
+from ...mail.log.disk import replace_file
 from ...mail.log.log import Log
 from ..context import Context
+from ..leader import Companion
 from ..state.reading import read_recent
 from .otlp import MOST, read_headers, send
 from .spans import Span, Tracer
@@ -28,36 +30,31 @@ def tracer_of(log: Log) -> Tracer:
     return Tracer(next((event.id for event in log.read()), ""))
 
 
-class Exporter:
+class Exporter(Companion):
     """A context in which traces are sent as things end. `say` is told, in one line for people, what hinders it.
 
-    There are `every` seconds between two requests, and `pause` after a failure, at first.
+    There are `every` seconds between two requests, and `pause` after a failure, at first. With other settings it goes
+    on from where the last request ended.
     """
 
     def __init__(
         self, context: Context, say: Callable[[str], object], *, every: float = _EVERY, pause: float = _PAUSE
     ) -> None:
-        self._context, self._say, self._every, self._pause = context, say, every, pause
-        self._running: _Running | None = None
+        super().__init__(context, say)
+        self._every, self._pause = every, pause
 
     def __enter__(self) -> Self:
         if self._context.settings.otel.endpoint:
             read_headers(self._context.settings.otel.headers_file)
-        self.renew(self._context)
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        if self._running:
-            self._running.end()
+    def settings_of(self, context: Context) -> object:
+        """Return the table of the collector; None if there is none."""
+        return context.settings.otel if context.settings.otel.endpoint else None
 
-    def renew(self, context: Context) -> None:
-        """Go on with other settings, from where the last request ended; with the same ones nothing changes."""
-        otel = context.settings.otel
-        if self._running:
-            if self._running.context.settings.otel == otel:
-                return
-            self._running.end()
-        self._running = _Running(context, self._say, self._every, self._pause) if otel.endpoint else None
+    def start(self, context: Context) -> _Running:
+        """Begin to send."""
+        return _Running(context, self._say, self._every, self._pause)
 
 
 class _Running:
@@ -127,9 +124,7 @@ class _Running:
 
     def _write(self, seq: int) -> None:
         self._cursor.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._cursor.with_suffix(".new")
-        scratch.write_text(f"{seq}\n")
-        scratch.replace(self._cursor)
+        replace_file(self._cursor, f"{seq}\n".encode())
 
 
 class _Ended:

@@ -349,8 +349,8 @@ def _stage(beside: re.Pattern[bytes], line: bytes) -> Stage:
 def _is_common(tree: Tree, each: Applied) -> bool:
     """Tell whether a patch changes only files with lines, and of those that were there none that the tree has not."""
     entries = [entry for change in each.changes for entry in (*change[1:], tree[change.path]) if entry]
-    there = all(tree[change.path] for change in each.changes if change.old)
-    return there and all(entry.mode not in {GITLINK, SYMLINK} for entry in entries)
+    are_there = all(tree[change.path] for change in each.changes if change.old)
+    return are_there and all(entry.mode not in {GITLINK, SYMLINK} for entry in entries)
 
 
 def _contents(each: Applied) -> Contents:

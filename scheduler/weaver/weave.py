@@ -90,9 +90,9 @@ def weave_again(
             branches = [branch.fork() for _ in _EITHER] if each else []
             ways = zip(branches, _EITHER, strict=False)
             same = (fork for fork, way in ways if each and fork.land(each, way) and fork.tip == commit)
-            if (found := next(same, None)) is None:
+            if (twin := next(same, None)) is None:
                 return False
-            branch = found
+            branch = twin
         scratch.release(start, branch.tip)
     return True
 

@@ -14,6 +14,7 @@ from ...scheduler.context import Context
 from ...scheduler.hosts.regaining import regain
 from ...scheduler.kinds import DeployOutcome, GateStatus, Kind
 from ...scheduler.landing.branch import fast_forward_base
+from ...scheduler.moments.history import state_at
 from ...scheduler.progress import Listener, Progress, silent
 from ...scheduler.sprint.control import (
     GatesOfSprint,
@@ -25,7 +26,6 @@ from ...scheduler.sprint.control import (
     refuse_patch,
     stop_run,
 )
-from ...scheduler.sprint.history import state_at
 from ...scheduler.state.facts import Patch, Run
 from ...scheduler.supervisor.deploy import Deployment, approved_round
 from ..interrupts import Interrupts, uninterrupted

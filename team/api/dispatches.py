@@ -12,6 +12,7 @@ from ...personas.bundled import with_bundled
 from ...personas.roster import own_roster
 from ...scheduler.dispatch.output import DispatchOutput
 from ...scheduler.dispatch.preview import DispatchPreview
+from ...scheduler.dispatch.resuming import input_of
 from ...scheduler.errors import InvalidTasks
 from ...scheduler.kinds import DispatchStatus
 from ...scheduler.problems import Problems
@@ -19,7 +20,7 @@ from ...scheduler.progress import Listener, silent
 from ...scheduler.state.dispatches import read_dispatch
 from ...scheduler.tasks.reader import read_input
 from ...scheduler.tasks.task import DispatchConfig, DispatchInput, read_table
-from ..dispatcher import ParallelDispatcher, given_to
+from ..dispatcher import ParallelDispatcher
 from ..interrupts import Interrupts, uninterrupted
 from ..open import GIVEN, open_for_dispatch
 
@@ -163,7 +164,7 @@ def replayed(
     context, _ = open_for_dispatch(request.home)
     state = read_dispatch(context.mailbox.projections, name)
     agent = request.agent or (state.agent if state.agent != GIVEN else None)
-    tasks = _configured(given_to(context, state), config or {})
+    tasks = _configured(input_of(context, state), config or {})
     repository = request.repository if state.base else False
     return tasks, replace(request, agent=agent, repository=repository)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ...scheduler.context import Context
+from ...scheduler.moments import history as records
+from ...scheduler.moments.history import History
 from ...scheduler.moments.view import SprintView, view
 from ...scheduler.overview.money import Money
 from ...scheduler.overview.money import money as read_money
 from ...scheduler.overview.overview import Overview, overview
 from ...scheduler.overview.past import Past
 from ...scheduler.overview.past import past as read_past
-from ...scheduler.sprint import history as records
-from ...scheduler.sprint.history import History
 from ...scheduler.state.metrics import Metrics
 from ...scheduler.state.reading import LAST
 from ...scheduler.supervisor.rounds import RoundList, read_rounds

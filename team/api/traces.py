@@ -16,6 +16,7 @@ from ...personas.streams.transcript import Transcript
 from ...scheduler.context import Context
 from ...scheduler.dispatch.output import index
 from ...scheduler.dispatch.output import trace as task_document
+from ...scheduler.dispatch.resuming import input_of
 from ...scheduler.dispatch.traces import Traces
 from ...scheduler.errors import NoSuchRun
 from ...scheduler.kinds import Kind, RunStatus
@@ -28,7 +29,6 @@ from ...scheduler.state.facts import Fact, Patch, Run
 from ...scheduler.state.fold import Fold
 from ...scheduler.state.reading import read_run_facts
 from ...scheduler.tasks.task import DispatchInput, Task
-from ..dispatcher import given_to
 
 SHORTEST = 4  # characters of an id that name a run
 _MOST_LISTED = 5  # runs named in an error
@@ -146,7 +146,7 @@ def trace(context: Context, name: str, dispatch: str | None = None) -> RunTrace 
 def trace_task(context: Context, name: str, dispatch: str | None = None) -> TaskTrace:
     """Return everything that is known about a task of a dispatch, as `trace` does."""
     state = read_dispatch(context.mailbox.projections, dispatch, name)
-    tasks = {task.task_id: task for task in given_to(context, state).tasks}
+    tasks = {task.task_id: task for task in input_of(context, state).tasks}
     if name not in tasks:
         raise UsageError(
             f"dispatch {state.id} has no task {name!r}; team trace --index --dispatch {state.short} lists them"
@@ -204,7 +204,7 @@ def patch_of(context: Context, name: str) -> bytes:
 def trace_index(context: Context, dispatch: str | None = None, task: str | None = None) -> DispatchIndex:
     """Return a dispatch by its correlation id; None means the last one with `task`. Raises NoSuchRun."""
     state = read_dispatch(context.mailbox.projections, dispatch, task)
-    return DispatchIndex(state, given_to(context, state))
+    return DispatchIndex(state, input_of(context, state))
 
 
 def view_dispatch(context: Context, dispatch: str | None = None) -> DispatchView:
@@ -213,7 +213,7 @@ def view_dispatch(context: Context, dispatch: str | None = None) -> DispatchView
     Raises NoSuchRun. `dispatch` is its correlation id, by default that of the last one.
     """
     state = read_dispatch(context.mailbox.projections, dispatch)
-    return dispatch_view(context, state, given_to(context, state).tasks)
+    return dispatch_view(context, state, input_of(context, state).tasks)
 
 
 def export(context: Context, dispatch: DispatchIndex, folder: str) -> str:

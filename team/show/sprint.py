@@ -8,7 +8,7 @@ from ...mail.render import listed
 from ...mail.text.units import counted
 from ...scheduler.kinds import RunStatus, SprintOutcome
 from ...scheduler.limits.parking import Parked
-from ...scheduler.sprint.history import History
+from ...scheduler.moments.history import History
 from ...scheduler.sprint.status import Status
 from ...scheduler.state.summary import Summary
 from ...scheduler.state.usage import total

@@ -207,7 +207,7 @@ class Worker:
         if not tips:
             return None
         for commit in (self.context.base(), *sorted(tips)):
-            if all(git.run("merge-base", "--is-ancestor", tip, commit).returncode == 0 for tip in tips):
+            if all(git.is_ancestor(tip, commit) for tip in tips):
                 return commit
         base, names = self.context.settings.team.base, ", ".join(branches)
         raise NotReady(f"it comes after work on {names}, and no commit has all of it: merge them into {base}")

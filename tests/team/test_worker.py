@@ -82,7 +82,9 @@ def test_tasks_are_played_and_done(at_work, team):
     at_work.add("anything", to="")
     heard = []
     done = work(WorkRequest(drain=True, slots=2, home=team.home), listener=lambda progress: heard.append(progress.text))
-    assert done.document() == {"successful": 2, "failed": 1, "late": 0, "released": 0, "interrupted": False}
+    assert done.document() == {
+        "successful": 2, "failed": 1, "late": 0, "released": 0, "returned": 0, "given_back": 0, "interrupted": False,
+    }  # fmt: skip
     assert [at_work.state(name) for name in ("poem", "song", "wrong", "anything")] == ["done", "done", "failed", "open"]
     assert len(at_work.marks("ended")) == 3
     end = at_work.task("song").end

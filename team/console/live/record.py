@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from ....scheduler.context import Context
+from ....scheduler.dispatch.resuming import input_of
 from ....scheduler.kinds import Kind, TaskStatus
 from ....scheduler.leader import myself
 from ....scheduler.liveness import is_led
 from ....scheduler.state.dispatches import DispatchState, facts_of
 from ....scheduler.state.facts import Fact
-from ...dispatcher import given_to
 from .ask import Ask, Closing, Part
 
 _ENDED = {TaskStatus.SUCCESS, TaskStatus.SKIPPED}
@@ -34,7 +34,7 @@ def parts_of(context: Context, state: DispatchState) -> list[Part]:
     known = cast("dict[str, Any]", names) if isinstance(names, dict) else {}
     return [
         Part(task.task_id, str(known.get(task.task_id, task.agent)), task.agent, task.description)
-        for task in given_to(context, state).tasks
+        for task in input_of(context, state).tasks
     ]
 
 

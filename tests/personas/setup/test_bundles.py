@@ -10,37 +10,21 @@ import pytest
 from team_mail.personas.errors import NotPrepared
 from team_mail.personas.setup import bundles
 from team_mail.personas.setup.bundles import make_bundle, take_bundle
-from team_mail.personas.setup.remotes import HostRepository
 
 from ...conftest import git
+from .sources import host, repository
 
 
 @pytest.fixture(params=["sha1", "sha256"])
 def source(request, tmp_path):
     """A repository with two commits of some files."""
-    return repository(tmp_path / "source", f"--object-format={request.param}")
+    return repository(tmp_path / "source", f"--object-format={request.param}", files=20)
 
 
 @pytest.fixture
 def plain(tmp_path):
     """The same with SHA-1 ids."""
-    return repository(tmp_path / "source")
-
-
-def repository(folder, *options, files=20):
-    folder.mkdir()
-    git(folder, "init", "--quiet", "-b", "main", *options)
-    for text in ("one\n", "two\n"):
-        for number in range(files):
-            (folder / f"{number}.txt").write_text(f"{number}\n" * 50)
-        (folder / "poem.txt").write_text(text)
-        git(folder, "add", ".")
-        git(folder, "commit", "--quiet", "-m", text)
-    return folder
-
-
-def host(folder):
-    return HostRepository(folder / "host.git", folder / "lock", own=True)
+    return repository(tmp_path / "source", files=20)
 
 
 def commits(source):

@@ -21,6 +21,7 @@ from team_mail.personas.workspace import Mirror
 from team_mail.team.forge.backend import serve
 
 from ...conftest import git
+from .sources import host, repository
 
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
 
@@ -29,21 +30,6 @@ SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
 def source(tmp_path):
     """A repository with two commits."""
     return repository(tmp_path / "source")
-
-
-def repository(folder, *options):
-    folder.mkdir()
-    git(folder, "init", "--quiet", "-b", "main", *options)
-    for text in ("one\n", "two\n"):
-        (folder / "poem.txt").write_text(text)
-        git(folder, "add", ".")
-        git(folder, "commit", "--quiet", "-m", text)
-    return folder
-
-
-def host(folder):
-    """Return a host's repository of our own making, which is not there yet."""
-    return HostRepository(folder / "host.git", folder / "lock", own=True)
 
 
 def head(folder):

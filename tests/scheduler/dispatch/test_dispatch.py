@@ -26,6 +26,7 @@ from team_mail.personas.agents.function import FunctionAgent
 from team_mail.personas.agents.scripted import ScriptedAgent
 from team_mail.scheduler.dispatch.output import DispatchOutput, index, trace
 from team_mail.scheduler.dispatch.preview import DispatchPreview
+from team_mail.scheduler.dispatch.resuming import input_of
 from team_mail.scheduler.dispatch.traces import Traces
 from team_mail.scheduler.errors import BranchMoved, InvalidTasks, NoSuchRun, NotLeader, NotReady
 from team_mail.scheduler.leader import Leader
@@ -35,7 +36,7 @@ from team_mail.scheduler.state.dispatches import read_dispatch
 from team_mail.scheduler.tasks.builder import TaskBuilder
 from team_mail.scheduler.tasks.task import DispatchConfig, Task
 from team_mail.team import dispatcher as door
-from team_mail.team.dispatcher import ParallelDispatcher, given_to
+from team_mail.team.dispatcher import ParallelDispatcher
 from team_mail.team.open import open_for_dispatch
 from team_mail.team.session import ending
 from team_mail.team.show.dispatch import DispatchShow, standing_of, state_of
@@ -384,7 +385,7 @@ def test_traces_and_index_agree_with_the_log(desk):
     done = desk.run(echo, task("a", input_data={"deep": [{"x": "y"}]}), task("b", "a"), task("bad", agent="scribe"))
     context, _ = open_for_dispatch(desk.home)
     dispatch = read_dispatch(context.mailbox.projections)
-    given = given_to(context, dispatch)
+    given = input_of(context, dispatch)
     for item in given.tasks:
         written = json.loads((desk.traces / f"{item.task_id}.json").read_text())
         assert written == trace(dispatch, item, context.mailbox.blobs)

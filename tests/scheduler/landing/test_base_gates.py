@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from team_mail.scheduler.moments.history import report
 from team_mail.scheduler.sprint.decide import StartRequest
-from team_mail.scheduler.sprint.history import report
 from team_mail.scheduler.sprint.preview import look_ahead
 from team_mail.team.open import open_team
 

@@ -12,9 +12,9 @@ from team_mail.mail.letter import Letter
 from team_mail.personas.agent import Outcome
 from team_mail.scheduler.errors import NoSuchRun
 from team_mail.scheduler.leader import Leader
+from team_mail.scheduler.moments.history import history, report
 from team_mail.scheduler.sprint.control import approve_patch, pause
 from team_mail.scheduler.sprint.decide import StartRequest
-from team_mail.scheduler.sprint.history import history, report
 from team_mail.scheduler.sprint.status import status
 
 from ...conftest import run_batch

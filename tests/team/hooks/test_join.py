@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from team_mail.mail.letter import Letter
 from team_mail.mail.open import open_mailbox
 
@@ -16,15 +15,6 @@ from ...console import run_command
 
 TEAM = str(Path(sys.executable).with_name("team"))
 PLAIN = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-
-
-@pytest.fixture
-def home(tmp_path) -> Path:
-    home = tmp_path / "project" / ".team"
-    (home / "personas").mkdir(parents=True)
-    for name in ("ann", "bob"):
-        (home / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nWork.\n")
-    return home
 
 
 def until(stream, text: str) -> str:

@@ -54,15 +54,6 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def home(tmp_path) -> Path:
-    home = tmp_path / "project" / ".team"
-    (home / "personas").mkdir(parents=True)
-    for name in ("ann", "bob"):
-        (home / "personas" / f"{name}.md").write_text(f"---\nid: {name}\n---\nWork.\n")
-    return home
-
-
-@pytest.fixture
 def mailbox(home):
     return open_mailbox(home, create=True)
 
