@@ -20,7 +20,8 @@ from team_mail.mail.log.disk import Disk
 from team_mail.mail.log.event import Draft, decode, derived_id
 from team_mail.mail.log.log import EventLog
 from team_mail.mail.log.verify import Damage
-from team_mail.mail.query.query import Query, write_parquet
+from team_mail.mail.query.copies import write_parquet
+from team_mail.mail.query.query import Query
 
 # Python warns about every fork of a process with threads, which the test runner has; the children here start none.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

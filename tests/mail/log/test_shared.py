@@ -13,7 +13,8 @@ from team_mail.mail.errors import LogDamaged, LogUnavailable
 from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
-from team_mail.mail.query.query import Query, write_parquet
+from team_mail.mail.query.copies import write_parquet
+from team_mail.mail.query.query import Query
 
 from ...samples import STORM
 
