@@ -126,6 +126,7 @@ class Mirror:
         With `sparse`, it holds these folders instead of those of the mirror.
         """
         workspace = self.left(run, commit, sparse)
+        self._remover.leave(self._places(run))
         workspace.remove()
         workspace.make(persona, self._shared)
         return workspace
@@ -152,7 +153,7 @@ class Mirror:
 
     def remove_soon(self, run: str) -> None:
         """Have the clone of a run removed that nobody uses any more, see `settle`."""
-        self._remover.add([self.folder / run, self._git.directory / "runs" / run])
+        self._remover.add(self._places(run))
 
     def settle(self) -> None:
         """Return once the clones that are to be removed soon are gone."""
@@ -162,6 +163,9 @@ class Mirror:
         """Remove the folder with all workspaces. Raises WorkspaceStuck."""
         self._remover.settle(remove=False)
         remove_tree(self.folder)
+
+    def _places(self, run: str) -> Sequence[Path]:
+        return self.folder / run, self._git.directory / "runs" / run
 
     @property
     def clones(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -410,6 +411,18 @@ def test_a_run_that_starts_again_gets_a_fresh_clone(mirror, workspace):
     again = mirror.workspace("run-1", workspace.base)
     assert again.path == workspace.path
     assert again.capture().patch == b""
+
+
+def test_the_clone_of_a_run_that_starts_again_is_not_removed_with_its_earlier_one(mirror, workspace):
+    """As of a run that a worker gave back and takes again: at once, or while the earlier clone is being removed."""
+    for hurried in (False, True):
+        mirror.remove_soon("run-1")
+        if hurried:
+            threading.Thread(target=mirror.settle).start()
+        again = mirror.workspace("run-1", workspace.base)
+        mirror.settle()
+        assert again.exists
+        assert again.capture().patch == b""
 
 
 def test_the_users_repository_is_never_written(workspace, project):
