@@ -26,7 +26,7 @@ from .capture.capture import Capture, Captured
 from .capture.changes import Change
 from .capture.confined import Confined, check_filters
 from .capture.glance import Glance
-from .capture.laid import lay_tree
+from .capture.laid import lay_tree, put_whole
 from .capture.trust import Base, Trust, clone_config, lay_directory, read_base, read_trust
 from .errors import WorkspaceLost
 from .git import Git, alternates, find_repository
@@ -187,17 +187,14 @@ class Mirror:
     def _borrow(self, source: Path, commit: str) -> None:
         mirror = self._git.directory
         if not self._core or not (mirror / "HEAD").exists():
-            fresh = mirror.with_name(f"mirror.{os.getpid()}")
+            fresh = mirror.with_name(f"mirror.{os.urandom(6).hex()}")
             fresh.mkdir(parents=True, exist_ok=True)
             form = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004
             Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
             with (fresh / "config").open("a") as config:
                 config.write(_MIRROR_CONFIG)
             self._core = read_file(fresh / "config").decode()  # remembered, because agents can write to the mirror's
-            if (mirror / "HEAD").exists():
-                remove_tree(fresh)
-            else:
-                fresh.replace(mirror)
+            put_whole(fresh, mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
         replace_file(mirror / "objects/info/alternates", alternates([source / "objects"]))
         if (source / "shallow").exists():
