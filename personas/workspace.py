@@ -26,7 +26,7 @@ from .capture.capture import Capture, Captured
 from .capture.changes import Change
 from .capture.confined import Confined, check_filters
 from .capture.glance import Glance
-from .capture.laid import lay_tree
+from .capture.laid import lay_tree, put_whole
 from .capture.trust import Base, Trust, clone_config, lay_directory, read_base, read_trust
 from .errors import WorkspaceLost
 from .git import Git, alternates, find_repository
@@ -126,6 +126,7 @@ class Mirror:
         With `sparse`, it holds these folders instead of those of the mirror.
         """
         workspace = self.left(run, commit, sparse)
+        self._remover.leave(self._places(run))
         workspace.remove()
         workspace.make(persona, self._shared)
         return workspace
@@ -152,7 +153,7 @@ class Mirror:
 
     def remove_soon(self, run: str) -> None:
         """Have the clone of a run removed that nobody uses any more, see `settle`."""
-        self._remover.add([self.folder / run, self._git.directory / "runs" / run])
+        self._remover.add(self._places(run))
 
     def settle(self) -> None:
         """Return once the clones that are to be removed soon are gone."""
@@ -162,6 +163,9 @@ class Mirror:
         """Remove the folder with all workspaces. Raises WorkspaceStuck."""
         self._remover.settle(remove=False)
         remove_tree(self.folder)
+
+    def _places(self, run: str) -> Sequence[Path]:
+        return self.folder / run, self._git.directory / "runs" / run
 
     @property
     def clones(self) -> frozenset[str]:
@@ -183,17 +187,14 @@ class Mirror:
     def _borrow(self, source: Path, commit: str) -> None:
         mirror = self._git.directory
         if not self._core or not (mirror / "HEAD").exists():
-            fresh = mirror.with_name(f"mirror.{os.getpid()}")
+            fresh = mirror.with_name(f"mirror.{os.urandom(6).hex()}")
             fresh.mkdir(parents=True, exist_ok=True)
             form = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004
             Git(fresh)("init", "--bare", "--quiet", "--template=", f"--object-format={form}")
             with (fresh / "config").open("a") as config:
                 config.write(_MIRROR_CONFIG)
             self._core = read_file(fresh / "config").decode()  # remembered, because agents can write to the mirror's
-            if (mirror / "HEAD").exists():
-                remove_tree(fresh)
-            else:
-                fresh.replace(mirror)
+            put_whole(fresh, mirror)
         (mirror / "objects/info").mkdir(parents=True, exist_ok=True)
         replace_file(mirror / "objects/info/alternates", alternates([source / "objects"]))
         if (source / "shallow").exists():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ...mail.log.disk import write_new
 
+_THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -23,6 +27,41 @@ def lay_tree(place: Path, folders: Iterable[str], files: Mapping[str, bytes]) ->
         os.mkdir(f"{top}/{folder}")  # noqa: PTH102
     for name, data in files.items():
         write_new(f"{top}/{name}", data)
+
+
+def lay_once(place: Path, folders: Iterable[str], files: Mapping[str, bytes]) -> bool:
+    """Have the same at `place` as `lay_tree` makes; return False, with nothing done, if something else is there.
+
+    It appears there whole, and what cannot be finished is removed, so that processes may lay it at once and die over
+    it. Raises OSError.
+    """
+    folders = [*folders]
+    if os.path.lexists(place):
+        return is_laid(place, folders, files)
+    made = place.with_name(f".{place.name}.{os.urandom(6).hex()}")
+    try:
+        lay_tree(made, folders, files)
+        os.rename(made, place)  # noqa: PTH104 - see `lay_tree`
+    except BaseException as error:
+        shutil.rmtree(made, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in _THERE:
+            return is_laid(place, folders, files)
+        raise
+    return True
+
+
+def put_whole(fresh: Path, place: Path) -> None:
+    """Move a new git directory to where another process makes one, too, or where the remains of one are.
+
+    A folder that is there and has files stays: it may be in use.
+    """
+    try:
+        fresh.replace(place)
+    except OSError:
+        for entry in sorted(fresh.iterdir(), key=lambda entry: entry.name == "HEAD"):
+            with suppress(OSError):
+                entry.replace(place / entry.name)
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def is_laid(place: Path, folders: Iterable[str], files: Mapping[str, bytes]) -> bool:

@@ -15,13 +15,14 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 from ...mail.log.disk import read_file
 from ..git import Git, alternates
 from .changes import GITLINK
-from .laid import is_laid, lay_tree
+from .laid import lay_once
 from .user_settings import users_settings
 
 _NO_MAINTENANCE = "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
@@ -130,7 +131,8 @@ def lay_directory(
 ) -> Git:
     """Write a git directory at `place`, and return its git.
 
-    One that is there, exactly as it would be written, is taken; beside anything else, another one is written.
+    One that is there, exactly as it would be written, is taken; beside anything else, another one is written. Raises
+    OSError.
 
     `core` is the text of a config as `git init` writes it, `stores` are folders of objects that it borrows from, and
     `sparse` are the patterns of the files that its work tree holds, if that is not all.
@@ -143,17 +145,15 @@ def lay_directory(
     files |= {"info/exclude": trust.ignored} if trust.ignored else {}
     files |= {"info/sparse-checkout": sparse} if sparse else {}
     files |= {} if shallow is None else {"shallow": shallow}
+    numbers, here = count(2), place
     while True:
-        config = core + (SPARSE if sparse else "") + trust.configuration(place / "filtered")
+        config = core + (SPARSE if sparse else "") + trust.configuration(here / "filtered")
         files["config"] = config.encode(errors="surrogateescape")
-        if is_laid(place, _FOLDERS, files):
+        if lay_once(here, _FOLDERS, files):
             break
-        if not os.path.lexists(place):
-            lay_tree(place, _FOLDERS, files)
-            break
-        place = place.with_name(f"{place.name}-anew")
+        here = place.with_name(f"{place.name}-{next(numbers)}")
     quiet = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
-    return Git(place, quiet, trust.options, guarded=True, filtering=trust.filtering)
+    return Git(here, quiet, trust.options, guarded=True, filtering=trust.filtering)
 
 
 def clone_config(core: str, persona: str, trust: Trust, *, sparse: bool) -> bytes:

@@ -34,6 +34,7 @@ _VERSION = 1
 _LAST_PORT = 65_535
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _EVERY = "::"  # all addresses of this machine, by both protocols
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # how a claim is opened, whatever is there
 _SOON = 0.1  # seconds: a folder that was changed so lately may change again without a new time
 _TAKEN = {errno.EADDRINUSE, errno.EACCES}
 
@@ -42,16 +43,16 @@ _held: dict[str, range] = {}  # the claims of this process, which need not be re
 
 
 class _Kept:
-    """The slots that this process keeps: the numbers by folder, and of each claim device, inode and time of its try."""
+    """The slots that this process keeps: their numbers by folder, and when the ports of each claim were tried."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Keep nothing, in a fork: it is the parent's."""
+        """Keep and hold nothing, in a fork: it is the parent's."""
+        _held.clear()
         self.holders = 0
         self.spare: dict[str, list[int]] = {}
-        self.written: dict[str, tuple[int, int]] = {}
         self.tried: dict[str, float] = {}
 
 
@@ -146,14 +147,13 @@ class Slots:
 
         Where the words are as long as those before, as those of runs are, no reader sees half of them.
         """
-        data, known = _claim(keepers, ports), _kept.written.get(file)
+        data = _claim(keepers, ports)
         try:
-            claim = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            claim = os.open(file, os.O_RDWR | _PLAIN)
             try:
-                status = os.fstat(claim)
-                if (status.st_dev, status.st_ino) != known:
+                if not _is_own(claim):
                     return False
-                if status.st_size == len(data):
+                if os.fstat(claim).st_size == len(data):
                     os.pwrite(claim, data, 0)
                     return True
             finally:
@@ -211,33 +211,41 @@ class Slots:
         return [claim for folder in others for claim in _known_claims(folder, began)]
 
     def _write(self, file: str, keepers: Path, ports: range) -> None:
-        data = _claim(keepers, ports)
-        replace_file(Path(file), data)
-        status = os.stat(file)  # noqa: PTH116 - as in `_files_in`
-        _held[file], _kept.written[file] = ports, (status.st_dev, status.st_ino)
+        replace_file(Path(file), _claim(keepers, ports))
+        _held[file] = ports
 
     def _file(self, number: int) -> str:
         return f"{self.folder}/{number}.json"
 
 
 def _claim(keepers: Path, ports: range) -> bytes:
-    process = _myself(os.getpid())
-    claim = {"v": _VERSION, "process": process, "keepers": str(keepers), "port": ports.start, "ports": len(ports)}
-    return f"{json.dumps(claim)}\n".encode()
+    rest = {"keepers": str(keepers), "port": ports.start, "ports": len(ports)}
+    return _beginning(os.getpid()) + json.dumps(rest)[1:].encode() + b"\n"
 
 
 @cache
-def _myself(pid: int) -> dict[str, Any]:
-    return named(pid)
+def _beginning(pid: int) -> bytes:
+    """Return how the claims of this process begin, and those of no other one."""
+    return json.dumps({"v": _VERSION, "process": named(pid)})[:-1].encode() + b", "
+
+
+def _is_own(claim: int) -> bool:
+    """Tell whether an open file is a claim of this process; another one's may have the same inode by now."""
+    beginning = _beginning(os.getpid())
+    return os.pread(claim, len(beginning), 0) == beginning
 
 
 def _forget(file: str, *, remove: bool) -> None:
-    """Hold a slot no longer; with `remove`, nobody does."""
+    """Hold a slot no longer; with `remove`, nobody does, unless another process has it by now: then it keeps it."""
     with suppress(OSError):
         if remove:
-            Path(file).unlink(missing_ok=True)
+            claim = os.open(file, os.O_RDONLY | _PLAIN)
+            try:
+                if _is_own(claim):
+                    os.unlink(file)  # noqa: PTH108 - as in `_files_in`
+            finally:
+                os.close(claim)
     _held.pop(file, None)
-    _kept.written.pop(file, None)
     _kept.tried.pop(file, None)
 
 
@@ -270,10 +278,17 @@ def _files_in(folder: str) -> Iterator[str]:
 
 
 def _claims(folder: str) -> Sequence[_Claim]:
-    """Return the claims of a team whose run may still have a process; those of this process are not read."""
-    files = [*_files_in(folder)]
-    own = [_Claim(file, _held[file]) for file in files if file in _held]
-    return [*own, *_living(_read(file for file in files if file not in _held))]
+    """Return the claims of a team whose run may still have a process.
+
+    Those of this process are not read, and hold even if somebody has removed their files.
+    """
+    held = {file: ports for file, ports in [*_held.items()] if _folder_of(file) == folder}
+    own = [_Claim(file, ports) for file, ports in held.items()]
+    return [*own, *_living(_read(file for file in _files_in(folder) if file not in held))]
+
+
+def _folder_of(file: str) -> str:
+    return file.rpartition("/")[0]
 
 
 def _known_claims(folder: str, now: float) -> Sequence[_Claim]:

@@ -37,12 +37,14 @@ def remove_trees(places: Sequence[Path]) -> None:
 class Remover:
     """Removes folders half a second later, in a thread: many with one process, and none while a result is waited for.
 
-    Whoever needs them gone calls `settle`. What cannot be removed costs room.
+    Whoever needs them gone calls `settle`, and whoever makes one of them anew calls `leave` before. What cannot be
+    removed costs room.
     """
 
     def __init__(self) -> None:
         self._turn = threading.Condition()
         self._places: list[Path] = []
+        self._removing = frozenset[Path]()
         self._at_work = self._hurries = False
 
     def add(self, places: Sequence[Path]) -> None:
@@ -50,8 +52,15 @@ class Remover:
         with self._turn:
             self._places += places
             if not self._at_work:
-                self._at_work = True
-                threading.Thread(target=self._work, name="remover", daemon=True).start()
+                with suppress(RuntimeError):  # no thread can be started now; the next call tries again
+                    threading.Thread(target=self._work, name="remover", daemon=True).start()
+                    self._at_work = True
+
+    def leave(self, places: Sequence[Path]) -> None:
+        """Remove these folders no more, but for those that are being removed: return once they are gone."""
+        with self._turn:
+            self._places = [place for place in self._places if place not in places]
+            self._turn.wait_for(lambda: self._removing.isdisjoint(places))
 
     def settle(self, *, remove: bool = True) -> None:
         """Return once nothing is left to be removed, or with `remove` off, once nothing is being removed."""
@@ -68,11 +77,13 @@ class Remover:
             with self._turn:
                 self._turn.wait_for(lambda: self._hurries, _LATER)
                 places, self._places = self._places, []
+                self._removing = frozenset(places)
+                self._turn.notify_all()
                 if not places:
                     self._at_work = False
-                    self._turn.notify_all()
                     return
-            remove_trees([place for place in places if os.path.lexists(place)])
+            with suppress(OSError):  # no process can be started now
+                remove_trees([place for place in places if os.path.lexists(place)])
             for place in places:
                 if os.path.lexists(place):
                     with suppress(OSError, WorkspaceStuck):

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,12 +95,14 @@ class HostWorker:
         present = self.context.mailbox.log.beat(self._me, told)
         self._telling = Telling(self.context.mailbox.log.beside())
         with (
+            ExitStack() as last,
             present,
             self._watch,
             leased(),
             self._telling,
             ThreadPoolExecutor(self.slots, thread_name_prefix="slot") as threads,
         ):
+            last.callback(self.context.mirror.settle)
             try:
                 self._give_up_own()
                 self._work(threads)
@@ -116,9 +118,12 @@ class HostWorker:
         if self._stop.is_set():
             self._end_runs()
         elif self._going:
-            self.listener(Progress(f"no more runs are taken; waiting for {len(self._going)}; again to end them"))
+            self._tell_of_waiting()
         self._stop.set()
         self._board.wake()
+
+    def _tell_of_waiting(self) -> None:
+        self.listener(Progress(f"no more runs are taken; waiting for {len(self._going)}; again to end them"))
 
     def _end_runs(self) -> None:
         self._stop.set()
@@ -153,11 +158,13 @@ class HostWorker:
     def _fill(self, threads: ThreadPoolExecutor) -> bool:
         """Take what there is room for; tell whether there was anything."""
         any_taken = False
-        while len(self._going) < self.slots and (offer := self._next()):
+        while len(self._going) < self.slots and not self._stop.is_set() and (offer := self._next()):
             if taken := self._take(offer):
                 any_taken = True
                 future = threads.submit(self._carry_out, taken)
                 self._going[taken.run] = taken, future
+                if self._stop.is_set():  # by `end`, which did not see this one
+                    self._tell_of_waiting()
                 future.add_done_callback(lambda _: self._board.wake())
                 self._look_at(taken.run)  # it may have been recalled before it was known here
             elif hint := self._followed.pop(offer.run, None):
@@ -238,11 +245,13 @@ class HostWorker:
         result = carried_out(work, lambda: self._played(work, offer))
         self._telling.end(offer.run)
         if self._cut.is_set():
+            work.remove()
+            self.context.mirror.settle()  # another worker of this folder may take it at once
             self._give_back(offer, "its worker was ended", until)
         else:
             self._return(offer, lambda: self._document(work, result), until)
             self._count(RETURNED, f"{handed.launch.name}: {result.outcome.status}, {result.outcome.detail}")
-        work.remove()
+            work.remove()
 
     def _played(self, work: Work, offer: Offer) -> RunResult:
         """Fetch what the run starts from, and let it play. Raises NotPrepared, RunLeft."""

@@ -6,6 +6,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -410,6 +411,41 @@ def test_a_run_that_starts_again_gets_a_fresh_clone(mirror, workspace):
     again = mirror.workspace("run-1", workspace.base)
     assert again.path == workspace.path
     assert again.capture().patch == b""
+
+
+def test_the_clone_of_a_run_that_starts_again_is_not_removed_with_its_earlier_one(mirror, workspace):
+    """As of a run that a worker gave back and takes again: at once, or while the earlier clone is being removed."""
+    for hurried in (False, True):
+        mirror.remove_soon("run-1")
+        if hurried:
+            threading.Thread(target=mirror.settle).start()
+        again = mirror.workspace("run-1", workspace.base)
+        mirror.settle()
+        assert again.exists
+        assert again.capture().patch == b""
+
+
+@pytest.mark.parametrize("lost", ["HEAD", "config", "trusted", "objects"])
+def test_a_mirror_that_lost_a_part_is_made_whole_and_runs_go_on(mirror, workspace, project, lost):
+    """As after a crash while it was removed, or because an agent did that; also for a process that knows nothing."""
+    place = mirror.folder / "mirror.git" / lost
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    (workspace.path / "new").write_text("new\n")
+    for each in (mirror, Mirror(project, mirror.folder)):
+        other = each.workspace("run-2", workspace.base)
+        (other.path / "two").touch()
+        assert other.capture().files == ("two",)
+    assert workspace.capture().files == ("new",)
+
+
+def test_mirrors_of_two_processes_are_made_at_once(project, tmp_path):
+    """Of a sprint and of whoever looks at it: both are of use, and nothing is left beside them."""
+    base, folder = git(project, "rev-parse", "HEAD"), tmp_path / "work"
+    mirrors = [Mirror(project, folder) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        made = [*threads.map(lambda pair: pair[1].workspace(f"run-{pair[0]}", base), enumerate(mirrors))]
+    assert [each.capture().patch for each in made] == [b""] * 4
+    assert {path.name for path in folder.iterdir()} == {"mirror.git", *(f"run-{number}" for number in range(4))}
 
 
 def test_the_users_repository_is_never_written(workspace, project):

@@ -13,7 +13,8 @@ from team_mail.mail.errors import LogDamaged, LogUnavailable
 from team_mail.mail.log.blobs import FileBlobs
 from team_mail.mail.log.event import Draft
 from team_mail.mail.log.log import EventLog
-from team_mail.mail.query.query import Query, write_parquet
+from team_mail.mail.query.copies import write_parquet
+from team_mail.mail.query.query import Query
 
 from ...samples import STORM
 
@@ -58,9 +59,10 @@ def as_user(uid: int, work: Callable[[], object], *, umask: int = 0o022, group: 
 def folder():
     """Where a group has its mail: the folder of the team is the group's to write, and new files get its group.
 
-    Not in `tmp_path`: any other run of pytest closes that to other users when it begins.
+    Neither in `tmp_path`, which any other run of pytest closes to other users when it begins, nor where the tests of
+    this run have their files, which is closed, too.
     """
-    with tempfile.TemporaryDirectory() as top:
+    with tempfile.TemporaryDirectory(dir="/tmp") as top:
         Path(top).chmod(0o755)
         home = Path(top, ".team")
         home.mkdir()

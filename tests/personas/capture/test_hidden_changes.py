@@ -164,7 +164,7 @@ def test_a_git_directory_that_is_not_as_it_was_written_is_not_taken(mirror_alone
 
     assert captured.files == ("new",)
     assert (other.path / "README").read_bytes() == b"one\n"
-    assert {path.name for path in directory.parent.glob("*-*-*")} == {f"{directory.name}-anew"}
+    assert {path.name for path in directory.parent.glob("*-*-*")} == {f"{directory.name}-2"}
     assert not (directory.parent / "started").exists()
 
 

@@ -199,6 +199,25 @@ def test_a_kept_slot_is_looked_at_before_it_is_used_again(folder, first, tmp_pat
     assert [*folder.glob("*.json")] == []
 
 
+@pytest.mark.parametrize("when", ["kept", "taken", "over"])
+def test_a_slot_that_another_process_has_by_now_is_left_to_it(hold, folder, first, tmp_path, when):
+    """Somebody removed the file while this process had the slot, or kept it, and so another one took the same."""
+    with ExitStack() as kept, ExitStack() as taken:
+        kept.enter_context(kept_slots())
+        taken.enter_context(Slots(folder, first, 5).taken(tmp_path / "run-1"))
+        if when == "kept":
+            taken.close()
+        (folder / "0.json").unlink()
+        assert got(hold())[0] == 0
+        claim = (folder / "0.json").read_text()
+        if when == "kept":
+            with Slots(folder, first, 5).taken(tmp_path / "run-2") as slot:
+                assert slot == (1, first + 5)
+        elif when == "over":
+            kept.close()
+    assert (folder / "0.json").read_text() == claim
+
+
 def test_other_teams_see_the_keepers_of_the_run_that_has_a_kept_slot_now(folder, first, tmp_path):
     """A process that is killed leaves its slot to the keeper of its last run, whatever others knew of it before."""
     code = f"""

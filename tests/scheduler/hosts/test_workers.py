@@ -199,6 +199,7 @@ def test_a_worker_is_drained_and_one_that_was_killed_gives_back_what_it_had(tmp_
         assert sprint.result(120).converged
         assert drained.wait(60) == 130
         assert "1 returned" in hosts.said("b")
+        assert not hosts.context("b").mirror.clones
 
 
 def test_a_job_that_is_lost_doubled_or_late_does_no_harm(tmp_path, schemas):

@@ -135,6 +135,52 @@ def test_patches_that_are_merged_together_are_merged_as_git_merges_each_alone(pr
                     assert merging.changes("3way", tree, each) == alone(scratch, tree, each)
 
 
+ODD = [
+    "0",
+    "1/0",
+    "new\nline",
+    'quo"te',
+    "tab\there",
+    "caf\udce9",
+    " b/ a/ ",
+    "deep/" * 60 + "x",
+    "A",
+    "a",
+    "d/diff --git a",
+]
+WORDS = lines(count=9)
+BODIES = [
+    WORDS, "", "one\n", WORDS.replace("line 2", "two"), WORDS.replace("line 8", "eight"), WORDS.replace("\n", "\r\n"),
+    WORDS.removesuffix("\n"), b"\0" + WORDS.encode(), b"\0\1", WORDS + "diff --git a/1/a b/1/a\n--- a/0/0\n",
+    ("100755", WORDS), ("100755", WORDS.replace("line 2", "run")), ("120000", "a"), None,
+]  # fmt: skip
+RULES = [
+    "a text eol=crlf\n* -diff\n", "* binary\n", "[attr]odd merge=union\n* odd\n", "* merge=union\n", "* text=auto\n",
+]  # fmt: skip
+ODD_EDITS = st.dictionaries(st.sampled_from(ODD), st.sampled_from(BODIES), min_size=1, max_size=5)
+ODD_RULES = st.dictionaries(st.sampled_from([".gitattributes", "d/.gitattributes"]), st.sampled_from(RULES), max_size=1)
+
+
+@pytest.fixture(scope="module")
+def odd_project(tmp_path_factory):
+    return Project(tmp_path_factory.mktemp("odd") / "project", dict.fromkeys(ODD[:8], WORDS))
+
+
+@given(st.lists(st.tuples(ODD_EDITS, ODD_RULES).map(lambda pair: pair[0] | pair[1]), min_size=3, max_size=7))
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_odd_patches_are_merged_together_as_git_merges_each_alone(odd_project, work):
+    """With names like those of the folders they are put into, or of any bytes; with modes, links, rules, line ends."""
+    tip = odd_project.commit(work[0], odd_project.base)
+    submissions = [odd_project.submission(f"p{n}", edits) for n, edits in enumerate(work[1:])]
+    with quarantine(odd_project.git, tip) as scratch:
+        applied = apply_all(scratch, read_tree(scratch, odd_project.base), submissions, LIMITS)[0]
+        tree, merging = read_tree(scratch, tip), Merging(scratch, LIMITS)
+        if applied:
+            merging._apply(tree, applied)
+        for each in applied:
+            assert merging.changes("3way", tree, each) == alone(scratch, tree, each)
+
+
 def alone(scratch, tree, each):
     """Merge a patch with all files of a tree by `git apply --3way`; return what changes, None for a conflict."""
     index = scratch.index("alone").using(work_tree=scratch.fresh("alone"))
