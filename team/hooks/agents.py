@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PLUGIN = """\
 // Shows the mail of a team to the sessions of OpenCode. `team hook uninstall opencode` removes this file. #{made}
@@ -39,8 +39,7 @@ export const TeamMail = async ({{ client, directory }}) => {{
 """
 
 
-@dataclass(frozen=True)
-class Hooked:
+class Hooked(NamedTuple):
     """An agent's hooks. `events` are its words for "start", "prompt" and "stop".
 
     Its file is `project` below the top of a checkout, or `user` below `user_folder`: the folder that `variable` names,
