@@ -30,7 +30,6 @@ IN_A_TERMINAL: dict[str, tuple[list[str], str]] = {
     "claude": (["--permission-mode", "default", "--allowedTools", "Bash"], "/effort"),
     "codex": (["--dangerously-bypass-approvals-and-sandbox", "--dangerously-bypass-hook-trust"], "gpt-5 default"),
     "gemini": (["-m", "gemini-2.5-flash", "--yolo"], "Type your message"),
-    "opencode": ([], "Ask anything"),
 }
 
 
