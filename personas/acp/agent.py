@@ -38,7 +38,7 @@ def acp_agent(
     Args:
         agent: The command that speaks it, its environment, limits and sandbox.
         preset: The name of its preset, if it has one.
-        mode: The mode to ask for; by default that of the preset, which may have another one for personas with `commands`.
+        mode: The mode to ask for; by default that of the preset, which may have another for personas with `commands`.
         model: The model, unless a persona names one.
         startup: How long each step before the first prompt may take, in seconds.
         mail: The words of the server of mail tools.
