@@ -421,7 +421,15 @@ KNOW_POSTGRES = {  # beside mail.remote itself
 NOWHERE = re.compile(r"(?!)")
 # Imports that wait until a function is called. Commands and front doors may have any: they load what is asked for.
 LAZY = {
-    "mail.check.unread": {"directory", "kinds", "log.event", "event", "marks", "message"},  # nor a check without news
+    "mail.check.unread": {
+        "directory",
+        "kinds",
+        "log.event",
+        "event",
+        "lookup",
+        "marks",
+        "message",
+    },  # nor a check without news
     "mail.home": {"disk", "errors"},  # as above
     "mail.log.log": {
         "cursor",

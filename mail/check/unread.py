@@ -43,13 +43,13 @@ def unread(folder: str, persona: str, people: str = "", *, is_fresh: bool = Fals
     if os.path.exists(f"{folder}/damaged") or (not is_fresh and os.path.exists(f"{folder}/{_REMOTE}")):
         raise Uncertain
     before = cursors.load(folder, persona)
-    news = _News(folder, before)
+    news = News(folder, before)
     try:
         try:
             fold = _Fold(persona, news)
         except _Reopened:
             news.close()
-            before, news = None, _News(folder, None)
+            before, news = None, News(folder, None)
             fold = _Fold(persona, news)
         if news.at and (fold.changed or before is None or before.people != people or news.bytes > _OFTEN):
             news.at.people = people
@@ -59,7 +59,7 @@ def unread(folder: str, persona: str, people: str = "", *, is_fresh: bool = Fals
     return [{name: entry[name] for name in entry if name not in {"run", "owner"}} for entry in fold.entries]
 
 
-class _News:
+class News:
     """The bytes of the log after a cursor, or all of them. `at` is the position after them, None if it is not clear."""
 
     def __init__(self, folder: str, before: Cursor | None) -> None:
@@ -82,6 +82,7 @@ class _News:
         self._read: list[bytes] = []
 
     def close(self) -> None:
+        """Close the active file; more than once does no harm."""
         if self._active >= 0:
             os.close(self._active)
             self._active = -1
@@ -101,6 +102,16 @@ class _News:
             yield _part(self._active, 0, self._end if self.begins else self._start)
         for _, _, path in reversed(self._sealed):
             yield _whole(path)
+
+    def lines_since(self, seq: int, needle: bytes) -> Iterator[bytes]:
+        """Yield the lines from a seq on that have some bytes in them, oldest first. Raises Uncertain."""
+        from ..log.lookup import offset_of
+
+        for path in (path for _, last, path in self._sealed if last >= seq):
+            data = _whole(path)
+            yield from lines(data, needle, offset_of(data, seq))
+        data = self._last()
+        yield from lines(data, needle, offset_of(data, seq))
 
     def _noted(self, data: bytes) -> bytes:
         self.bytes += len(data)
@@ -174,7 +185,7 @@ class _News:
 class _Fold:
     """The state of one persona's mail. `entries` are its unread messages, newest first."""
 
-    def __init__(self, persona: str, news: _News) -> None:
+    def __init__(self, persona: str, news: News) -> None:
         self._persona = persona
         self._whole = news.begins
         self._marks: dict[str, dict[str, bool]] = {}
@@ -183,8 +194,8 @@ class _Fold:
         self.changed = False
         needle = f'"{persona}"'.encode()
         for block in news.blocks():
-            for line in _lines(block, needle):
-                self._add(_event(line))
+            for line in lines(block, needle):
+                self._add(event_of(line))
         fresh = {name for name in self._messages if name not in {entry["id"] for entry in news.entries}}
         open_ = [message for message in self._messages.values() if self._is_unread(message["id"])]
         self.entries = sorted(map(self._marked, open_), key=lambda entry: -entry["seq"])
@@ -250,23 +261,24 @@ def _owner(run: str, blocks: Iterable[bytes]) -> str | None:
 
     needle, kind = f'"run":{json.dumps(run, ensure_ascii=False)}'.encode(), f'"kind":"{RUN_STARTED}"'.encode()
     for block in blocks:
-        for event in (_event(line) for line in _lines(block, needle) if kind in line):
+        for event in (event_of(line) for line in lines(block, needle) if kind in line):
             if (event.kind, event.sender, event.run) == (RUN_STARTED, SCHEDULER, run):
                 persona = event.data.get("persona")
                 return persona if isinstance(persona, str) else ""
     return None
 
 
-def _lines(data: bytes, needle: bytes) -> Iterator[bytes]:
-    """Yield the lines that have some bytes in them, without their newlines."""
-    at = data.find(needle)
+def lines(data: bytes, needle: bytes, start: int = 0) -> Iterator[bytes]:
+    """Yield the lines from an offset on that have some bytes in them, without their newlines."""
+    at = data.find(needle, start)
     while at >= 0:
         end = data.find(b"\n", at)
         yield data[data.rfind(b"\n", 0, at) + 1 : end]
         at = data.find(needle, end)
 
 
-def _event(line: bytes) -> Event:
+def event_of(line: bytes) -> Event:
+    """Return the event of a line. Raises Uncertain if it does not verify."""
     from ..log.event import decode
 
     event = decode(line)

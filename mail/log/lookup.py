@@ -113,7 +113,7 @@ class KnownIds:
             return
         with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
             self._since = 0 if again else since
-            start = _offset_of(data, self._since)
+            start = offset_of(data, self._since)
             if first and len(wanted) <= _FEW:
                 self._only = frozenset(wanted)
                 self._end = size
@@ -202,14 +202,14 @@ def _collect(events: dict[str, Event], descriptor: int, size: int, wanted: set[s
         return
     with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
         # The `data` of an event may look like the head of another: only the decoded event has the right id.
-        start = _offset_of(data, since)
+        start = offset_of(data, since)
         for at in _some(data, wanted, start) if len(wanted) <= _FEW else _all(data, wanted):
             event = decode(data[at : data.find(b"\n", at)])
             if event is not None and event.id in wanted:
                 events.setdefault(event.id, event)
 
 
-def _offset_of(data: mmap.mmap, seq: int) -> int:
+def offset_of(data: mmap.mmap | bytes, seq: int) -> int:
     """Return where the line of a seq begins, or one before it: the lines are in order, so half of them are left out.
 
     Where they do not look so, that is 0. Beyond the last line, it is the end.

@@ -38,7 +38,7 @@ def acp_agent(
     Args:
         agent: The command that speaks it, its environment, limits and sandbox.
         preset: The name of its preset, if it has one.
-        mode: The mode to ask for; by default that of the preset.
+        mode: The mode to ask for; by default that of the preset, which may have another for personas with `commands`.
         model: The model, unless a persona names one.
         startup: How long each step before the first prompt may take, in seconds.
         mail: The words of the server of mail tools.
@@ -58,8 +58,9 @@ def acp_agent(
     server = tuple(word.replace("{team}", mail[0]) for word in acp.mcp) if mail else ()
     if server:
         orders = replace(orders, mail=())
+    confined = acp.confined if mode is None and not agent.sandbox else ""
     return AcpAgent(**values, orders=orders, model_words=acp.model, not_resumed=not_resumed,
-                    install=install, server_words=server)  # fmt: skip
+                    install=install, server_words=server, confined=confined)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class AcpAgent(CommandAgent):
     `model_words` choose a model on its command line, with `{model}` in them; an agent without them is asked for it in
     the session. The model of a persona beats that of the orders. `not_resumed` says why it goes on with no session,
     and `install` how what speaks the protocol is installed. `server_words` give it the server of mail tools, where it
-    takes no servers by the protocol.
+    takes no servers by the protocol. `confined` is the mode for a persona that may run some commands alone, where that
+    is another one.
     """
 
     orders: Orders = field(default_factory=lambda: Orders(""))
@@ -77,6 +79,7 @@ class AcpAgent(CommandAgent):
     not_resumed: str = ""
     install: str = ""
     server_words: tuple[str, ...] = ()
+    confined: str = ""
 
     def trouble(self) -> str | None:
         """Return what is wrong with the command, the env_file or a placeholder, or that the SDK is missing."""
@@ -101,6 +104,7 @@ class AcpAgent(CommandAgent):
     def _argv(self, job: Job, prompt_file: Path, env: Mapping[str, str]) -> list[str]:
         orders = replace(
             self.orders,
+            mode=self.orders.mode if job.rules.commands is None else self.confined or self.orders.mode,
             model="" if self.model_words else self._model(job),
             resume=job.resume,
             rules=job.rules,

@@ -86,11 +86,11 @@ class Run:
             self._printer.stand(note)
         self._figures.begin()
         arrivals = Arrivals(self._workspace)
-        for _ in range(_MOST_TURNS + 1):
+        for left in reversed(range(_MOST_TURNS + 1)):
             self._told.begin_turn()
             response = await session.prompt(prompt)
             self._told.flush()
-            if why := self._why_failed(response):
+            if (why := self._why_failed(response)) and not (left and self._is_by_refusal(response)):
                 return why, True
             arrivals.take()
             prompt = self._next(arrivals.new())
@@ -114,6 +114,10 @@ class Run:
         if silent or (self._orders.error and last.startswith(self._orders.error)):
             return last or "its model did not answer"
         return ""
+
+    def _is_by_refusal(self, response: Any) -> bool:
+        """Tell whether the agent itself has cancelled its turn because a call was refused: another one may follow."""
+        return response.stop_reason == "cancelled" and bool(self._told.refusals) and not self._stop.is_set()
 
     def _next(self, came: list[str]) -> str:
         """Return what the agent is told next, of its refusals and what `came`; nothing if there is nothing more."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PLUGIN = """\
 // Shows the mail of a team to the sessions of OpenCode. `team hook uninstall opencode` removes this file. #{made}
@@ -18,29 +18,48 @@ const show = (event, sessionID, directory) => {{
 }}
 
 export const TeamMail = async ({{ client, directory }}) => {{
-  const continued = new Set()
+  const told = new Set(), continued = new Set(), ours = new Set(), owns = new Map()
+  const isOfPerson = async (id) => {{
+    if (!owns.has(id)) owns.set(id, !(await client.session.get({{ path: {{ id }} }})).data?.parentID)
+    return owns.get(id)
+  }}
+  const send = async (id, text, more) => {{
+    ours.add(id)
+    const body = {{ ...more, parts: [{{ type: "text", text }}] }}
+    await client.session.prompt({{ path: {{ id }}, body }}).finally(() => ours.delete(id))
+  }}
   return {{
-    "chat.message": async (input, output) => {{
+    "chat.message": async ({{ sessionID: id }}, output) => {{
+      if (ours.has(id) || !(await isOfPerson(id))) return
+      told.delete(id)
+      continued.delete(id)
       const first = output.parts.find((part) => part.type === "text" && !part.synthetic)
-      const text = first && !continued.has(input.sessionID) ? show("prompt", input.sessionID, directory) : ""
+      const text = first ? show("prompt", id, directory) : ""
       if (text) first.text += `\\n\\n${{text}}`
+    }},
+    // Before a turn can end: with a message that nothing has answered it goes on, in print mode, too.
+    "experimental.text.complete": async ({{ sessionID: id }}) => {{
+      if (told.has(id) || ours.has(id) || !(await isOfPerson(id))) return
+      const text = show("stop", id, directory)
+      if (!text) return
+      told.add(id)
+      await send(id, text, {{ noReply: true }})
     }},
     event: async ({{ event }}) => {{
       if (event.type !== "session.idle") return
       const id = event.properties.sessionID
-      if (continued.delete(id)) return
+      if (continued.has(id) || !(await isOfPerson(id))) return
       const text = show("stop", id, directory)
       if (!text) return
       continued.add(id)
-      await client.session.prompt({{ path: {{ id }}, body: {{ parts: [{{ type: "text", text }}] }} }})
+      await send(id, text)
     }},
   }}
 }}
 """
 
 
-@dataclass(frozen=True)
-class Hooked:
+class Hooked(NamedTuple):
     """An agent's hooks. `events` are its words for "start", "prompt" and "stop".
 
     Its file is `project` below the top of a checkout, or `user` below `user_folder`: the folder that `variable` names,

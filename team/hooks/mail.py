@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...mail import render
+from ...mail.check.cursor import people_of
+from ...mail.check.shown import whole
+from ...mail.check.unread import Uncertain, unread
+from ...mail.mailbox import Mailbox
 from ...mail.message import Message
 from ...mail.open import open_mailbox
 from .agents import AGENTS
@@ -23,8 +27,8 @@ _HEAD = "Mail for {persona} from the team of this repository: information from o
 _HOW = 'Answer: team-mail reply NUMBER -p {persona} -b "TEXT"'
 
 
-def printed(agent: str, event: str, home: str, persona: str, unread: Sequence[str]) -> None:
-    """Print the unread messages with these ids, and mark those that were shown, unless another session has this mail.
+def printed(agent: str, event: str, home: str, persona: str, *, is_mail: bool) -> None:
+    """Print the unread messages, if there `is_mail`, and mark those that were shown, unless another session has them.
 
     Of two hooks at once, of an agent that has them in two files, one shows a message. Raises TeamMailError, OSError.
     """
@@ -34,15 +38,34 @@ def printed(agent: str, event: str, home: str, persona: str, unread: Sequence[st
         if event == "start":
             say(agent, event, f"This session gets no mail for {persona}: {why}. `team join` names another persona.")
         return
+    if not is_mail:
+        return
     with seats(place):
-        listed = mailbox.inbox(persona, unread=True, ids=[*unread[:_MOST]]) if unread else []
-        messages = sorted(mailbox.with_bodies(listed, blobs=False), key=lambda message: message.seq)
-        text, shown = shown_text(persona, messages, len(unread[_MOST:]))
+        messages, more, mark = _oldest(mailbox, place, persona)
+        text, shown = shown_text(persona, messages, more)
         if not text or (event == "stop" and not shown):
             return
         say(agent, event, text)
         if shown:
-            mailbox.mark(persona, "read", [message.id for message in shown])
+            mark([message.id for message in shown])
+
+
+def _oldest(
+    mailbox: Mailbox, place: Path, persona: str
+) -> tuple[list[Message], int, Callable[[Sequence[str]], object]]:
+    """Return the oldest unread messages, how many more there are, and what marks some of them as read by their ids.
+
+    The database takes five times as long to load as all the rest, so it is asked only where the lines do not tell.
+    """
+    folder = str(place / "mail")
+    try:
+        listed = unread(folder, persona, people_of(str(place), persona))[::-1]
+        messages, marks = whole(folder, persona, listed[:_MOST])
+    except Uncertain:
+        messages = mailbox.inbox(persona, unread=True)[::-1]
+        more, oldest = len(messages[_MOST:]), mailbox.with_bodies(messages[:_MOST], blobs=False)
+        return oldest, more, lambda ids: mailbox.mark(persona, "read", ids)
+    return messages, len(listed[_MOST:]), lambda ids: mailbox.log.append([marks[name] for name in ids if name in marks])
 
 
 def shown_text(persona: str, messages: Sequence[Message], more: int = 0) -> tuple[str, list[Message]]:

@@ -48,11 +48,11 @@ def show(agent: str, event: str, persona: str, told: dict[str, Any]) -> None:
     own = (os.environ.get("TEAM_PERSONA") or persona).removesuffix("@team")
     if home is None or not own or _is_of_run(here, home) or (event == _STOP and told.get("stop_hook_active")):
         return
-    unread = _unread(home, own)
-    if unread or event == _START:
+    is_mail = _is_mail(home, own)
+    if is_mail or event == _START:
         from .mail import printed
 
-        printed(agent, event, home, own, unread)
+        printed(agent, event, home, own, is_mail=is_mail)
 
 
 def _is_of_run(here: str, home: str) -> bool:
@@ -60,22 +60,17 @@ def _is_of_run(here: str, home: str) -> bool:
     return bool(os.environ.get("TEAM_RUN") or folders or is_below_keeper())
 
 
-def _unread(home: str, persona: str) -> list[str]:
-    """Return the ids of a persona's unread mail, oldest first."""
+def _is_mail(home: str, persona: str) -> bool:
+    """Tell whether a persona may have unread mail: where the lines of the log do not tell, it may."""
     from ...mail.check.cursor import people_of
     from ...mail.check.unread import Uncertain, unread
 
     if not os.path.isdir(f"{home}/mail"):  # noqa: PTH112
-        return []
+        return False
     try:
-        listed = unread(f"{home}/mail", persona, people_of(home, persona))
+        return bool(unread(f"{home}/mail", persona, people_of(home, persona)))
     except Uncertain:
-        from pathlib import Path
-
-        from ...mail.open import open_mailbox
-
-        listed = [message.listed() for message in open_mailbox(Path(home)).inbox(persona, unread=True)]
-    return [entry["id"] for entry in reversed(listed)]
+        return True
 
 
 def _told() -> dict[str, Any]:

@@ -126,6 +126,33 @@ def test_acp_in_its_mode_read_only_codex_changes_nothing_unasked(project, model)
     assert [event["subject"] for event in project.events("mail.sent") if event["run"]] == ["Hello"]
 
 
+def beyond(command: str) -> tuple[str, dict]:
+    """Return a call of Codex's shell that asks to be run outside of its sandbox."""
+    asks = {"sandbox_permissions": "require_escalated", "justification": "May it be written?"}
+    return "exec_command", {"cmd": command, **asks}
+
+
+@pytest.mark.parametrize("cli", ["codex"])
+def test_acp_what_codex_asks_to_run_outside_of_its_sandbox_is_answered_by_the_rules(project, model):
+    """A persona with `commands` has its mode read-only: what it may run writes, the rest is refused with the reason."""
+    project.team("ann", kind="acp", more="[sprint]\nmax_attempts = 1\n")
+    file = project.folder / ".team" / "personas" / "ann.md"
+    file.write_text("---\nid: ann\ncommands: [cat *, touch allowed.txt]\n---\nDo your part.\n")
+    project.git("commit", "--quiet", "-am", "Confine ann")
+    model.scripts = {"ann": {"": ("cat poem.txt", beyond("touch allowed.txt"), beyond("touch refused.txt"))}}
+
+    ended = project.run("scheduler", "sprint")
+
+    print(ended.stdout, ended.stderr)
+    files = project.git("ls-tree", "-r", "--name-only", "team/sprint-1").split()
+    assert "allowed.txt" in files
+    assert "refused.txt" not in files
+    (log,) = (project.folder / ".team" / "runs").glob("*/output.log")
+    refused = [json.loads(row) for row in log.read_text().splitlines() if '"permission_denied"' in row]
+    assert [event["reason"].partition(" is no")[0] for event in refused] == ["touch refused.txt"]
+    assert any("Some of your tool calls were refused" in request.text for request in model.requests)
+
+
 NO_END = "no output and no changed file for 15s|no end within 30s"
 FAULTS = {
     "denied": "401|[Aa]uthentication|this key is not known here|not logged in",

@@ -64,8 +64,9 @@ class Narrow:
 class Acp:
     """How an agent speaks the Agent Client Protocol: by a command of its own, or by an adapter, a package beside it.
 
-    `mode` is the one in which it asks before it acts, `in_sandbox` the one for our sandbox, and `model` the words that
-    choose a model, where it is not chosen in the session. `counts` says what the tokens are those of that it tells.
+    `mode` is the one in which it asks before it acts, `confined` another one for personas that may run some commands
+    alone, and `in_sandbox` the one for our sandbox. `model` are the words that choose a model, where it is not chosen
+    in the session. `counts` says what the tokens are those of that it tells.
     `login` maps its own names of ways to log in to the variable that each needs. `variables` are set for it. `error` is
     how a message begins by which it says that its model failed. `not_resumed` says why it cannot go on with a session,
     where only its own command can. `mcp` are the words that give it the server of mail tools, with `{team}` for the
@@ -75,6 +76,7 @@ class Acp:
     command: tuple[str, ...]
     not_resumed: str = ""
     mode: str = ""
+    confined: str = ""
     in_sandbox: str = ""
     model: tuple[str, ...] = ()
     counts: Literal["turn", "session", "last"] = "session"

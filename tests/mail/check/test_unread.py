@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from team_mail.mail.check import cursor
+from team_mail.mail.check.shown import whole
 from team_mail.mail.check.unread import Uncertain, unread
 from team_mail.mail.clock import ManualClock
 from team_mail.mail.directory import Directory
+from team_mail.mail.kinds import MailKind
 from team_mail.mail.letter import Letter
 from team_mail.mail.log.blobs import MemoryBlobs
 from team_mail.mail.log.event import Draft, derived_id
@@ -114,6 +116,22 @@ class Checks(RuleBasedStateMachine):
         wanted = [message.listed() for message in self.mailbox.inbox(persona, unread=True)]
         for _ in range(2):
             assert unread(str(self.folder), persona) == wanted
+        self.show(persona, wanted)
+
+    def show(self, persona: str, listed: list[dict[str, Any]]) -> None:
+        """Whole messages are those of the projection, and their marks are those that it would have written."""
+        box = self.mailbox.inbox(persona, unread=True)
+        messages, marks = whole(str(self.folder), persona, listed)
+        assert [each.whole() for each in messages] == [each.whole() for each in self.mailbox.with_bodies(box)]
+        own = [each._replace(since=0) for each in marks.values()]
+        assert own == self.mailbox._marks(persona, MailKind.READ, [each.id for each in box], None)
+        assert all(each.since <= entry["seq"] for each, entry in zip(marks.values(), listed, strict=True))
+
+    @rule(persona=personas)
+    def read_what_is_shown(self, persona: str) -> None:
+        listed = unread(str(self.folder), persona)
+        self.log.append([*whole(str(self.folder), persona, listed[::2])[1].values()])
+        assert unread(str(self.folder), persona) == listed[1::2]
 
 
 @pytest.mark.parametrize("runs", [FEW, pytest.param(400, marks=pytest.mark.storm)])

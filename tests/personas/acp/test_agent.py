@@ -111,6 +111,22 @@ def test_the_sandbox_is_around_the_agent_and_not_around_its_client(job):
     assert agent.orders.mode == "agent-full-access"  # it cannot make a sandbox of its own within ours
 
 
+def test_a_persona_that_may_run_some_commands_alone_has_a_mode_of_its_own(job):
+    """Where the preset names one, and neither the table nor the sandbox asks for another."""
+
+    def mode(rules: Rules, preset: str = "codex", **settings) -> str:
+        sandbox = settings.pop("sandbox", None)
+        agent = acp_agent(CommandAgent("its", ("its-acp",), sandbox=sandbox), preset=preset, **settings)
+        return Orders.read(agent._argv(replace(job(), rules=rules), Path("prompt.md"), {})[4]).mode
+
+    some = Rules(commands=("cat *",))
+    assert mode(Rules()) == mode(Rules(paths=("src/**",))) == "workspace-write"
+    assert mode(some) == mode(Rules(commands=())) == "read-only"
+    assert mode(some, mode="agent") == "agent"
+    assert mode(some, sandbox=Sandbox()) == "agent-full-access"
+    assert mode(some, "claude") == "default"
+
+
 @pytest.mark.parametrize("name", [name for name in names() if preset(name).acp])
 def test_each_preset_that_speaks_it_can_be_started(name):
     """A table with its name and the kind is enough."""

@@ -210,6 +210,17 @@ def test_a_turn_that_was_refused_or_cut_is_no_success(scene, end, why):
     assert played.transcript.failed.startswith(why)
 
 
+@pytest.mark.parametrize("times", [1, 9])
+def test_an_agent_that_cancels_its_turn_when_it_is_refused_hears_why(scene, times):
+    """Codex takes a refusal for the end of its turn: it goes on in another one, but not for ever."""
+    cancelled = [command("make test"), {"stop": "cancelled"}]
+    played = scene.play(*[cancelled] * times, [{"say": "Done."}], orders=under(commands=("ls",)))
+    assert len(played.refused) == times
+    assert played.code == int(times > 1)
+    assert (played.transcript.failed or "").startswith("its turn was cancelled" if times > 1 else "")
+    assert "make test is no command that it may run" in played.asked("session/prompt")[1]["prompt"][0]["text"]
+
+
 @pytest.mark.parametrize(
     "steps",
     [

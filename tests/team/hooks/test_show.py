@@ -14,7 +14,7 @@ from team_mail.mail.open import open_mailbox
 from team_mail.scheduler.claims.claims import Claims
 from team_mail.team.hooks.agents import AGENTS
 from team_mail.team.hooks.mail import BUDGET
-from team_mail.team.hooks.seat import name_of
+from team_mail.team.hooks.seat import name_of, sit
 
 TEAM = str(Path(sys.executable).with_name("team"))
 PLAIN = {"PATH": os.environ["PATH"]}
@@ -194,3 +194,34 @@ def test_mail_that_could_not_be_printed_stays_unread(home, mailbox):
     assert ended.returncode == 0
     assert "No space left" in ended.stderr
     assert unread(home) == [2]
+
+
+def test_a_session_that_has_its_seat_is_shown_mail_without_the_database(home, mailbox):
+    """It takes several times as long to load as all the rest. What was read once and is unread again is shown, too."""
+    assert sit(mailbox, home, "ann", os.getpid()) == ""
+    sent = mailbox.send(Letter("bob", ["ann"], "First", "The word is plum."))
+    for verb in ("read", "unread"):
+        mailbox.mark("ann", verb, [sent.id])
+    script = "import sys\nfrom team_mail.team.hooks.show import show\nshow('opencode', 'prompt', 'ann', {})\n"
+    script += "print(sorted({'duckdb', 'ibis', 'pydantic', 'typer'} & {*sys.modules}))"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", script], cwd=home.parent, env=PLAIN, capture_output=True, text=True, check=True
+    )
+
+    assert "    The word is plum." in shown.stdout
+    assert shown.stdout.endswith("\n[]\n")
+    assert unread(home) == []
+
+
+def test_of_a_damaged_log_mail_is_shown_as_the_projection_has_it(home, mailbox):
+    """The lines alone are not believed then; nothing can be marked, which is said."""
+    assert sit(mailbox, home, "ann", os.getpid()) == ""
+    mailbox.send(Letter("bob", ["ann"], "First", "The word is plum."))
+    (home / "mail" / "damaged").write_text("a test says so\n")
+    ended = subprocess.run(
+        [TEAM, "hook", "show", "opencode", "--persona", "ann", "prompt"], cwd=home.parent, env=PLAIN,
+        capture_output=True, input="{}", text=True, check=True,
+    )  # fmt: skip
+    assert "    The word is plum." in ended.stdout
+    assert "the log is damaged" in ended.stderr
