@@ -196,10 +196,10 @@ class Server:
         """Return the processes that have told of themselves within a day, the oldest first."""
         text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
         rows = self.run(lambda c: c.execute(text).fetchall())
-        return [
-            Presence(json.loads(process), place, host, json.loads(what), *rest)
-            for process, place, host, what, *rest in rows
+        found = [
+            Presence(_table(process), place, host, _table(what), *rest) for process, place, host, what, *rest in rows
         ]
+        return [each for each in found if each.process]
 
     def grants(self) -> list[tuple[str, str]]:
         """Return which login may append as which persona, without a run."""
@@ -367,6 +367,15 @@ class Server:
 
 def _row(connection: Connection, text: bytes, values: Sequence[object]) -> tuple[Any, ...] | None:
     return connection.execute(text, values).fetchone()
+
+
+def _table(text: str) -> dict[str, Any]:
+    """Return a JSON object that some login has written; an empty one if it is none that can be read."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _with_json(value: Any) -> Any:

@@ -308,7 +308,7 @@ class PostgresBlobs(FileBlobs):
 
 
 def _key(process: Mapping[str, Any]) -> tuple[Any, ...]:
-    return process.get("boot"), process.get("pid"), process.get("start")
+    return tuple(str(process.get(name)) for name in ("boot", "pid", "start"))  # whatever a worker says that these are
 
 
 def _event(answer: Sent) -> Event:
