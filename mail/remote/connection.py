@@ -299,6 +299,7 @@ class Server:
                     return False
                 roles = f"{team}_leader, {team}_worker"
                 for each in (
+                    f"SET LOCAL statement_timeout = '{_PATIENCE:.0f}s'",
                     f"DROP SCHEMA IF EXISTS {schema} CASCADE",
                     f"CREATE SCHEMA {schema} AUTHORIZATION {team}_owner", f"SET LOCAL ROLE {team}_owner",
                     f"SET LOCAL search_path = {schema}, pg_catalog", script,

@@ -239,8 +239,9 @@ class Work:
                 return  # else another one would be started
         if name in self.over or (process is not None and process.poll() is None):
             return
-        known = ["--resume", self.correlation] if name == "dispatch" and self.correlation else []
-        shell = ["sh", "-c", 'cd project; exec "$@"', "-", str(BIN / program), *words, *known]
+        if name == "dispatch" and self.correlation:
+            words = (words[0], "--resume", self.correlation, *words[2:])
+        shell = ["sh", "-c", 'cd project; exec "$@"', "-", str(BIN / program), *words]
         self._running[name] = host.start(*shell, log=f"{name}.log")
 
     def _find_dispatch(self) -> bool:
