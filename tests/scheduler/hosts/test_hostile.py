@@ -120,7 +120,8 @@ def test_whoever_locks_the_queue_holds_up_nobody(log, worker, clock):
     [
         "[" * 7000, '{"run":"r","epoch":' + "[" * 7000, '{"run":"r","epoch":1e999}', '{"run":"r","epoch":NaN}',
         '{"run":"r","epoch":1,"at":1e999}', '{"run":"r","epoch":1,"output":7}',
-        '{"run":"r","epoch":1,"output":"\\u00e9"}', '{"run":"r","epoch":1,"usage":{"input":1e999,"usd":NaN}}', '{"run":"../r","epoch":1,"output":"eA=="}',
+        '{"run":"r","epoch":1,"output":"\\u00e9"}', '{"run":"r","epoch":1,"usage":{"input":1e999,"usd":NaN}}',
+        '{"run":"../r","epoch":1,"output":"eA=="}',
         '{"run":"r","epoch":' + "9" * 5000 + "}", '{"run":"\\u0000","epoch":1}', '{"run":"\\ud800","epoch":1}',
     ],
 )  # fmt: skip
