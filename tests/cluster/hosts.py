@@ -158,9 +158,9 @@ class Host:
         """Return what is in a file of the host; "" if there is none."""
         return self.run("cat", str(self.place / name), check=False).stdout
 
-    def kill(self, pattern: str) -> int:
-        """Kill the host's processes whose command line matches; return whether there were any."""
-        return self.run("pkill", "-9", "-f", pattern, check=False).returncode == 0
+    def kill(self, pattern: str, signal: str = "KILL") -> bool:
+        """Send a signal to the host's processes whose command line matches; return whether there were any."""
+        return self.run("pkill", f"-{signal}", "-f", pattern, check=False).returncode == 0
 
     def cut(self) -> None:
         """Pull the cable."""

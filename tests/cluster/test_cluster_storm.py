@@ -89,8 +89,9 @@ class Weather:
 
     def __init__(self, hosts: Hosts, targets: dict[str, str]) -> None:
         self.hosts, self.targets, self.random = hosts, targets, random.Random(SEED)
-        self.count = {"server killed": 0, "link cut": 0} | dict.fromkeys(targets, 0)
+        self.count = {"server killed": 0, "link cut": 0, "suspended": 0} | dict.fromkeys(targets, 0)
         self._back: list[tuple[float, Host]] = []  # when which link is put in again
+        self._asleep: list[tuple[float, Host, str]] = []  # when what goes on where
 
     def strike(self) -> None:
         """Let one thing happen."""
@@ -103,6 +104,11 @@ class Weather:
             host = self.random.choice([each for each in self.hosts.all if each not in self.away])
             host.cut()
             self._back.append((time.monotonic() + self.random.uniform(1, 12), host))
+        elif what == "suspended":
+            host, target = self.random.choice(self.hosts.all), self.random.choice([*self.targets.values()])
+            if not host.kill(target, "STOP"):
+                return
+            self._asleep.append((time.monotonic() + self.random.uniform(1, 20), host, target))
         elif not self.random.choice(self.hosts.all).kill(self.targets[what]):
             return
         self.count[what] += 1
@@ -113,7 +119,12 @@ class Weather:
         return [host for _, host in self._back]
 
     def calm(self, *, now: bool = False) -> None:
-        """Put in the cables whose time has come, or all."""
+        """Put in the cables whose time has come, and let go on what was suspended; or all."""
+        for waking in [*self._asleep]:
+            until, host, target = waking
+            if now or time.monotonic() >= until:
+                host.kill(target, "CONT")
+                self._asleep.remove(waking)
         for until, host in [*self._back]:
             if now or time.monotonic() >= until or len(self._back) == len(self.hosts.all):
                 host.join()
@@ -297,6 +308,10 @@ def test_every_run_of_a_sprint_and_a_dispatch_ends_once(hosts):
     landed = [event for event in events if event["kind"] == "patch.landed"]
     twice = Counter(event["ref"] for event in landed)
     assert [patch for patch, count in twice.items() if count > 1] == []
+    tasks = {event["id"]: event["data"].get("task") for event in events if event["kind"] == "patch.captured"}
+    of_tasks = Counter(tasks[event["ref"]] for event in landed if "dispatch" in event["data"])
+    assert [task for task, count in of_tasks.items() if count > 1] == []
+    assert len(of_tasks) == TASKS
     (over,) = [event for event in events if event["kind"] == "dispatch.finished"]
     assert over["data"]["successful"] == TASKS, over["data"]
     of_sprint = [event["data"] for event in landed if "dispatch" not in event["data"]]

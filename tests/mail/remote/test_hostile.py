@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from team_mail.mail.errors import TeamMailError
-from team_mail.mail.log.event import Draft, serialise
+from team_mail.mail.errors import LogUnavailable, TeamMailError
+from team_mail.mail.log.event import Draft, derived_id, serialise
 from team_mail.mail.process import myself
 
 from ...postgres import logins, needs_postgres, remote_log
@@ -85,3 +85,12 @@ def test_a_login_tells_of_few_processes_and_that_none_of_them_leads(log, login):
     log.server.rows(f"UPDATE {schema}.presences SET expires = expires - interval '1 minute' WHERE boot <> '7'", {})
     other.rows(f"{tell} FROM generate_series(501, 501) AS n", {})
     assert {each.process["boot"] for each in log.presences()} == {"7", "501"}
+
+
+def test_an_id_that_somebody_has_used_for_another_event_is_told(log):
+    """Ids of what a leader writes can be foreseen; it must not take mail for its own event, and wait for that."""
+    own = derived_id("offered", "run-1", "2")
+    log.append([Draft("mail.sent", "ada", ("bob",), "hello", id=own)])
+    with pytest.raises(LogUnavailable, match=r"event 2, mail\.sent by ada, has the id of a run\.offered"):
+        log.append([Draft("run.offered", "scheduler", run="run-1", data={"epoch": 2}, id=own)])
+    assert [event.kind for event in log.append([Draft("mail.sent", "ada", ("bob",), "hello", id=own)])] == ["mail.sent"]
