@@ -6,6 +6,7 @@ import pytest
 from team_mail.mail.errors import LogUnavailable, TeamMailError
 from team_mail.mail.log.event import Draft, derived_id, serialise
 from team_mail.mail.process import myself
+from team_mail.mail.remote.schema import VERSION, upgrade
 
 from ...postgres import logins, needs_postgres, remote_log
 
@@ -94,3 +95,11 @@ def test_an_id_that_somebody_has_used_for_another_event_is_told(log):
     with pytest.raises(LogUnavailable, match=r"event 2, mail\.sent by ada, has the id of a run\.offered"):
         log.append([Draft("run.offered", "scheduler", run="run-1", data={"epoch": 2}, id=own)])
     assert [event.kind for event in log.append([Draft("mail.sent", "ada", ("bob",), "hello", id=own)])] == ["mail.sent"]
+
+
+def test_a_lock_that_any_login_can_take_holds_up_no_upgrade(log, login):
+    """One that is advisory, everybody may keep."""
+    schema, other = log.server.address.schema, login("reader")
+    other.rows("SELECT pg_advisory_lock(hashtext('team-mail'), hashtext(%(schema)s))", {"schema": schema})
+    log.server.rows("SET lock_timeout = '1s'", {})
+    assert upgrade(log.server) == (VERSION, VERSION)
