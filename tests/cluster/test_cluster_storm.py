@@ -315,6 +315,7 @@ def test_every_run_of_a_sprint_and_a_dispatch_ends_once(hosts):
     (over,) = [event for event in events if event["kind"] == "dispatch.finished"]
     assert over["data"]["successful"] == TASKS, over["data"]
     of_sprint = [event["data"] for event in landed if "dispatch" not in event["data"]]
+    assert of_sprint, work.said()
     branch = work.lead.run("sh", "-c", "cd project && git rev-parse team/sprint-1").stdout.strip()
     assert branch == of_sprint[-1]["commit"]
     files = work.lead.run("sh", "-c", "cd project && git ls-tree --name-only team/sprint-1").stdout.split()

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 from team_mail.mail.clock import ManualClock
+from team_mail.mail.errors import LogUnavailable
+from team_mail.mail.remote import beats
 from team_mail.mail.remote.beside import Beside
 from team_mail.scheduler.hosts.hints import Hints
 from team_mail.scheduler.hosts.live import Heard
 from team_mail.scheduler.hosts.offers import offer_of
 from team_mail.scheduler.hosts.queue import install
+from team_mail.team.api.sprints import run_sprint
 
 from ...postgres import logins, needs_postgres, remote_log
 
@@ -143,3 +146,17 @@ def test_whatever_is_said_the_next_word_is_heard(tmp_path, said):
     end()
     assert used == [5]
     assert [each.name for each in tmp_path.rglob("*") if each.is_dir()] == ["runs", "r"]
+
+
+@needs_postgres
+def test_a_sprint_that_loses_the_lead_says_so(team, schemas, monkeypatch):
+    """It has not ended, whatever its runs came to; who started it learns what to do."""
+    url, schema = (server := schemas()).address
+    monkeypatch.setattr(beats, "FENCE", 0.1)  # of each two beats the later one is too late
+    scripts = {"ann": lambda job: job.stop.wait(20)}
+    context = team.context(scripts, f'[log]\nurl = "{url}"\nname = "{schema}"\n')
+    with pytest.raises(LogUnavailable, match="the runs here were ended, and the next scheduler that leads goes on"):
+        run_sprint(context)
+    monkeypatch.undo()
+    assert server.lease().rest < 0
+    assert [run for run in context.state().runs if run.status == "open"] == []
