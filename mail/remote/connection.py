@@ -21,7 +21,7 @@ from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavail
 from ..log.event import START, ChainPosition
 from ..log.event import place as position
 from ..process import Presence
-from .place import GIVEN, Address
+from .place import GIVEN, Address, readable
 
 _COLLECTED = gc.isenabled()
 gc.disable()  # what an import makes stays; to look for garbage among it takes a tenth of the import's time
@@ -197,7 +197,8 @@ class Server:
         text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
         rows = self.run(lambda c: c.execute(text).fetchall())
         found = [
-            Presence(_table(process), place, host, _table(what), *rest) for process, place, host, what, *rest in rows
+            Presence(readable(process), place, host, readable(what), *rest)
+            for process, place, host, what, *rest in rows
         ]
         return [each for each in found if each.process]
 
@@ -368,15 +369,6 @@ class Server:
 
 def _row(connection: Connection, text: bytes, values: Sequence[object]) -> tuple[Any, ...] | None:
     return connection.execute(text, values).fetchone()
-
-
-def _table(text: str) -> dict[str, Any]:
-    """Return a JSON object that some login has written; an empty one if it is none that can be read."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _with_json(value: Any) -> Any:
