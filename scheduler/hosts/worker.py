@@ -264,12 +264,22 @@ class HostWorker:
                 draft = Draft(Kind.RUN_RETURNED, _SCHEDULER, run=offer.run, data={**data}, id=own)
                 self.context.mailbox.log.append([draft])
             except (LogUnavailable, InDoubt, LockTimeout) as error:
+                if self._is_anothers(offer):
+                    return
                 if self.context.clock.monotonic() > until:
                     raise
                 self.listener(Progress(f"run {offer.run[-8:]}: {error}; tried again"))
                 self._cut.wait(_PAUSE)
             else:
                 return
+
+    def _is_anothers(self, offer: Offer) -> bool:
+        """Tell whether a run that was taken is over or offered again: the server then refuses what is returned."""
+        with suppress(LogUnavailable, InDoubt, LockTimeout):
+            self._board.read()
+            now = self._board.offer(offer.run)
+            return now is None or (now.epoch, now.worker) != (offer.epoch, offer.worker)
+        return False
 
     def _give_up_own(self) -> None:
         """Give back what a worker of this folder had taken and is not there any more, and end what is left of it."""

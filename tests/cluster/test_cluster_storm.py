@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -275,7 +276,10 @@ class Work:
             host.run("pkill", "-TERM", "-f", "team worker|bin/team worker", check=False)
         for name, process in self._running.items():
             if name.startswith("worker"):
-                process.wait(120)
+                try:
+                    process.wait(120)
+                except subprocess.TimeoutExpired:
+                    raise AssertionError(f"{name} does not end: {self.said()}") from None
 
 
 def test_every_run_of_a_sprint_and_a_dispatch_ends_once(hosts):
