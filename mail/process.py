@@ -183,8 +183,10 @@ def alive(process: Mapping[str, Any]) -> bool:
 
     The boot id identifies the host; the host's name is for people, and missing in older logs.
     """
-    pid = process.get("pid")
-    return isinstance(pid, int) and process.get("boot") == _boot_id() and process.get("start") == _start_time(pid)
+    pid, start = process.get("pid"), process.get("start")
+    if not isinstance(pid, int) or start is None:
+        return False
+    return process.get("boot") == _boot_id() and start == _start_time(pid)
 
 
 def is_here(process: Mapping[str, Any]) -> bool:

@@ -22,9 +22,8 @@ class Beside:
     def __init__(self, address: Address) -> None:
         self.team, self.schema = address.schema, f"{address.schema}_queue"
         self._words = f"{address.schema}_words"
-        self._server = Server(
-            address, patience=_PATIENCE, settings={"options": f"-c search_path={self.schema},pg_catalog"}
-        )
+        options = f"-c search_path={self.schema},pg_catalog -c statement_timeout={_PATIENCE:.0f}s"  # a lock counts, too
+        self._server = Server(address, patience=_PATIENCE, settings={"options": options})
 
     def rows(self, text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the rows of a query, by the names of their columns; a `dict` among the values is given as JSON.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import json
 import os
 import re
 import threading
@@ -21,7 +20,7 @@ from ..errors import InDoubt, InvalidEvent, LedElsewhere, LogDamaged, LogUnavail
 from ..log.event import START, ChainPosition
 from ..log.event import place as position
 from ..process import Presence
-from .place import GIVEN, Address
+from .place import GIVEN, Address, readable
 
 _COLLECTED = gc.isenabled()
 gc.disable()  # what an import makes stays; to look for garbage among it takes a tenth of the import's time
@@ -200,10 +199,11 @@ class Server:
         """Return the processes that have told of themselves within a day, the oldest first."""
         text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
         rows = self.run(lambda c: c.execute(text).fetchall())
-        return [
-            Presence(json.loads(process), place, host, json.loads(what), *rest)
+        found = [
+            Presence(readable(process), place, host, readable(what), *rest)
             for process, place, host, what, *rest in rows
         ]
+        return [each for each in found if each.process]
 
     def grants(self) -> list[tuple[str, str]]:
         """Return which login may append as which persona, without a run."""
@@ -303,6 +303,7 @@ class Server:
                     return False
                 roles = f"{team}_leader, {team}_worker"
                 for each in (
+                    f"SET LOCAL statement_timeout = '{_PATIENCE:.0f}s'",
                     f"DROP SCHEMA IF EXISTS {schema} CASCADE",
                     f"CREATE SCHEMA {schema} AUTHORIZATION {team}_owner", f"SET LOCAL ROLE {team}_owner",
                     f"SET LOCAL search_path = {schema}, pg_catalog", script,

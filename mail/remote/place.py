@@ -9,7 +9,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import LogUnavailable, UsageError
@@ -78,3 +78,12 @@ def write_mark(folder: Path, mark: Mark) -> None:
 def new_mark(address: Address) -> Mark:
     """Return a mark for another folder."""
     return Mark(address, os.urandom(16).hex())
+
+
+def readable(text: str) -> dict[str, Any]:
+    """Return a JSON object that some login has written; an empty one if it is none that can be read."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

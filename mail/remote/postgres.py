@@ -98,6 +98,7 @@ class PostgresLog(EventLog):
         by_id = {item.id: item for item in reversed(unsealed)}
         answers = self.server.send([item.middle.decode() for item in unsealed], self.place, self._beats.epoch)
         known = {answer.id: _event(answer) for answer in answers if answer.line is not None}
+        _check_same_kind(drafts, unsealed, known)
         if repeats is not None:
             repeats += [known[item.id] for item in unsealed if item.id in known]
         events = known | {each.id: _sealed(by_id[each.id], each) for each in answers if each.line is None}
@@ -312,7 +313,7 @@ class PostgresBlobs(FileBlobs):
 
 
 def _key(process: Mapping[str, Any]) -> tuple[Any, ...]:
-    return process.get("boot"), process.get("pid"), process.get("start")
+    return tuple(str(process.get(name)) for name in ("boot", "pid", "start"))  # whatever a worker says that these are
 
 
 def _event(answer: Sent) -> Event:
@@ -320,6 +321,20 @@ def _event(answer: Sent) -> Event:
     if event is None:
         raise LogUnavailable(f"event {answer.seq} of the server does not verify")
     return event
+
+
+def _check_same_kind(drafts: Sequence[Draft], unsealed: Sequence[Unsealed], known: Mapping[str, Event]) -> None:
+    """Raise LogUnavailable if an event with the id of one of ours is about something else: then it is no repeat.
+
+    Ids that are derived can be foreseen, and whoever may append mail can use one for it.
+    """
+    for draft, item in zip(drafts, unsealed, strict=True):
+        there = known.get(item.id)
+        if there and there.kind.partition(".")[0] != draft.kind.partition(".")[0]:
+            raise LogUnavailable(
+                f"event {there.seq}, {there.kind} by {there.sender}, has the id of a {draft.kind} that is to be "
+                "written, so that is not: no program of team-mail does this. See whose login has written it"
+            )
 
 
 def _sealed(item: Unsealed, answer: Sent) -> Event:

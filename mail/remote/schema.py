@@ -51,9 +51,11 @@ def upgrade(server: Server) -> tuple[int, int]:
 
 def _upgraded(connection: Connection, schema: str) -> tuple[int, int]:
     with connection.transaction():
-        connection.execute(b"SELECT pg_advisory_xact_lock(hashtext('team-mail'), hashtext(%s))", [schema])
         _check_encoding(connection)
         before = version_of(connection, schema)
+        if not before:
+            connection.execute(b"SELECT pg_advisory_xact_lock(hashtext('team-mail'), hashtext(%s))", [schema])
+            before = version_of(connection, schema)
         if before > VERSION:
             raise LogUnavailable(
                 f"schema {schema} has version {before}, which is newer than {VERSION}: update team-mail"
@@ -62,6 +64,9 @@ def _upgraded(connection: Connection, schema: str) -> tuple[int, int]:
         if not before:
             connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {schema}_owner".encode())
         connection.execute(f"SET LOCAL ROLE {schema}_owner".encode())
+        if before:  # by a lock that the owner alone can take: an advisory one, any login could keep
+            connection.execute(f"LOCK TABLE {schema}.turn IN EXCLUSIVE MODE".encode())
+            before = version_of(connection, schema)
         for version in _VERSIONS:
             if version > before:
                 connection.execute(statements(schema, version))

@@ -5,6 +5,7 @@ An offer says what a run is for and by which rules; whoever takes it has agents,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,12 +16,15 @@ from ...mail.log.blobs import Blobs
 from ...mail.log.event import Draft
 from ...personas.persona import Persona
 from ...personas.running.folder import Unsent
+from ...personas.spending.usage import usage_of
 from ..limits.budget import NOTHING_USED
 from ..runs.launch import Launch
 from ..runs.run import Batch, RunResult
 from ..settings.settings import Settings, SprintSettings, TeamSettings
 
 VERSION = 1
+_LONGEST = 1e9  # seconds
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class NotUnderstood(ValueError):
@@ -128,8 +132,18 @@ class Returned(_Document):
         return cls(result=result, patch=patch, output=blobs.put(output).sha256 if output is not None else "", **more)
 
     def whole(self, blobs: Blobs) -> RunResult:
-        """Return the result with its patch. Raises BlobMissing, LogError."""
-        result = self.result
+        """Return the result with its patch, and of figures what can be one.
+
+        Raises BlobMissing, LogError, and NotUnderstood for what no run of a worker comes to.
+        """
+        result, outcome = self.result, self.result.outcome
+        if not 0 <= outcome.seconds < _LONGEST:
+            raise NotUnderstood(f"a run of {outcome.seconds} s")
+        if result.base and not _COMMIT.fullmatch(result.base):
+            raise NotUnderstood("its base is no commit")
+        if result.given_up and not result.lost:
+            raise NotUnderstood("it says that its scheduler was stopped")
+        result = replace(result, outcome=replace(outcome, usage=usage_of(outcome.usage.document())))
         if not self.patch or result.captured is None:
             return result
         return replace(result, captured=result.captured._replace(patch=blobs.read(self.patch)))

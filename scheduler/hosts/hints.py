@@ -16,6 +16,7 @@ from .queue import Hint, Queue
 
 Result = TypeVar("Result")
 _TEND = 2.0  # seconds between two looks at all hints
+_PAUSE = 5.0  # seconds for which nothing is asked of a queue that did not answer
 
 
 class Hints:
@@ -25,6 +26,7 @@ class Hints:
         self._clock, self._listener = clock, listener
         self._turn = threading.Lock()
         self._is_told = False
+        self._rest_until = float("-inf")
         self._tended = clock.monotonic()
         self._queue: Queue | None = None
         if beside := log.beside():
@@ -67,11 +69,12 @@ class Hints:
             self._queue.leave()
 
     def _ask(self, what: Callable[[Queue], Result], *, default: Result) -> Result:
-        if self._queue is None:
+        if self._queue is None or self._clock.monotonic() < self._rest_until:
             return default
         try:
             done = what(self._queue)
         except LogError as error:
+            self._rest_until = self._clock.monotonic() + _PAUSE
             self._tell(str(error))
             return default
         self._is_told = False

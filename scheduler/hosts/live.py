@@ -146,7 +146,7 @@ class Heard:
             words = cast("dict[str, Any]", json.loads(said))
             run, epoch = str(words["run"]), int(words["epoch"])
             output, at = as_bytes(words.get("output", "")), int(words.get("at", 0))
-        except (KeyError, TypeError, ValueError, NoBase64):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError, NoBase64):
             return
         if self._epoch_of(run) != epoch or at < 0:
             return

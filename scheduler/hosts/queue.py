@@ -174,7 +174,11 @@ def queues_of(agents: Iterable[str], labels: Collection[str]) -> Iterator[str]:
 
 
 def _hint(job: Job) -> Hint:
-    return Hint(str(job.task_kwargs.get("run")), int(str(job.task_kwargs.get("epoch"))), job.id or 0)
+    """Return what a row says; a row of another form, which any worker can put there, is a hint of no run."""
+    run, epoch = job.task_kwargs.get("run"), job.task_kwargs.get("epoch")
+    if not isinstance(run, str) or not isinstance(epoch, int):
+        return Hint("", 0, job.id or 0)
+    return Hint(run, epoch, job.id or 0)
 
 
 def _done(work: Coroutine[Any, Any, Result]) -> Result:

@@ -7,11 +7,12 @@ a run of its own machine; so whatever a worker that was given up does later chan
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ...mail.errors import UsageError
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import BlobMissing
 from ...mail.log.event import Draft, derived_id
@@ -69,6 +70,16 @@ class RemoteRunner(LocalRunner):
         mail = tuple(self._mail.of(launch))
         self._listen(launch)
         return OfferedWork(self.context, self.watch, self._board, self._hints, self.listener, launch, batch, mail)
+
+    def _to_its_end(self, work: RunWork, how: Callable[[], RunResult]) -> RunResult | None:
+        """Put the end of a run on record; if what its worker returned cannot be, that it is lost."""
+        try:
+            return super()._to_its_end(work, how)
+        except (UsageError, ValueError, OverflowError) as error:
+            if not isinstance(work, OfferedWork):
+                raise
+            why = f"what its worker returned cannot be put on record: {error}"
+            return super()._to_its_end(work, lambda: work.refused(why))
 
     def _listen(self, launch: Launch) -> None:
         """Have what this run prints and uses kept in its folder here, while it goes on."""
@@ -147,6 +158,11 @@ class OfferedWork:
         """Go on waiting for what another leader has offered, or was about to offer. Raises as `play`."""
         self.board.read()
         return self.play()
+
+    def refused(self, why: str) -> RunResult:
+        """Return that it is lost; nothing of what its worker returned counts."""
+        self._returned = None
+        return _lost(why)
 
     def output(self, result: RunResult) -> Path:
         """Return the file with what it printed, as far as its worker told it."""
@@ -282,7 +298,7 @@ class OfferedWork:
             self._returned = returned = Returned.parsed(blobs.read(offer.result))
             result, printed = returned.whole(blobs), blobs.read(returned.output) if returned.output else None
         except (BlobMissing, NotUnderstood) as error:
-            return _lost(f"what its worker returned cannot be read: {error}")
+            return self.refused(f"what its worker returned cannot be read: {error}")
         if printed is not None:
             put_whole(self.folder, printed)
         usage = self.context.estimated(result.outcome.usage, self.launch.agent)

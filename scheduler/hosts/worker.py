@@ -47,6 +47,7 @@ _GRACE = 60.0  # seconds beyond a run's timeout in which that is tried
 _DETAIL = 300  # characters
 _LATE = 2.0  # seconds after which an offer is taken to which no hint leads
 _SOON = 0.5  # seconds between a hint and its offer
+_USELESS = 4  # hints that may lead to nothing before the log is looked at: any worker can put some there
 _URGENCY = {"urgent": 0, "high": 1, "normal": 2, "low": 3}
 
 
@@ -174,7 +175,9 @@ class HostWorker:
     def _next(self) -> Offer | None:
         """Return what to take next: what a hint names, or else the most urgent that nobody follows a hint to."""
         room = frozenset(agent for agent in self.agents if self._has_room(agent))
-        while room and (hint := self._hints.next(room, self.labels)):
+        for _ in range(_USELESS):
+            if not room or not (hint := self._hints.next(room, self.labels)):
+                break
             offer = self._named(hint)
             if offer and offer.is_open and offer.fits(room, self.labels) and offer.run not in self._passed_over:
                 self._followed[offer.run] = hint
@@ -285,12 +288,22 @@ class HostWorker:
                 draft = Draft(Kind.RUN_RETURNED, _SCHEDULER, run=offer.run, data={**data}, id=own)
                 self.context.mailbox.log.append([draft])
             except (LogUnavailable, InDoubt, LockTimeout) as error:
+                if self._is_anothers(offer):
+                    return
                 if self.context.clock.monotonic() > until:
                     raise
                 self.listener(Progress(f"run {offer.run[-8:]}: {error}; tried again"))
                 self._cut.wait(_PAUSE)
             else:
                 return
+
+    def _is_anothers(self, offer: Offer) -> bool:
+        """Tell whether a run that was taken is over or offered again: the server then refuses what is returned."""
+        with suppress(LogUnavailable, InDoubt, LockTimeout):
+            self._board.read()
+            now = self._board.offer(offer.run)
+            return now is None or (now.epoch, now.worker) != (offer.epoch, offer.worker)
+        return False
 
     def _give_up_own(self) -> None:
         """Give back what a worker of this folder had taken and is not there any more, and end what is left of it."""

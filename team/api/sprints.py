@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ...mail.errors import LogUnavailable
 from ...mail.render import listed
 from ...scheduler.appends import AppendTimes
 from ...scheduler.context import Context
@@ -356,12 +357,20 @@ def _agents(plan: TickPlan) -> Iterator[str]:
         yield from launch.route.agents if launch.route else (launch.agent,)
 
 
-def _lead(context: Context, ticker: Ticker) -> Lead:
-    """Return the lead of a command that ends all of its runs if another host takes it."""
+@contextmanager
+def _lead(context: Context, ticker: Ticker) -> Generator[None]:
+    """Lead the team for a command that ends all of its runs if it loses the lead. Raises LogUnavailable then."""
     by_people_only("scheduler", context.home)
-    return Lead(
-        context.home / "work", context.mailbox.log, {"is": SCHEDULER}, on_lost=lambda _: ticker.dispatcher.end()
-    )
+    lost = list[str]()
+
+    def lose(why: str) -> None:
+        lost.append(why)
+        ticker.dispatcher.end()
+
+    with Lead(context.home / "work", context.mailbox.log, {"is": SCHEDULER}, on_lost=lose):
+        yield
+    if lost:
+        raise LogUnavailable(f"{lost[0]}: the runs here were ended, and the next scheduler that leads goes on")
 
 
 def _due(context: Context, state: State, mode: str) -> StartRequest:

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from signal import SIGCONT
 from typing import Self
 
 import psutil
@@ -76,6 +77,7 @@ class Host:
         self.space, self.port = f"{hub}-{name[-1]}", f"{hub[-6:]}{name[-1]}"
         self.environ = QUIET | {"HOME": str(place), "XDG_STATE_HOME": str(place / "state"), "TMPDIR": str(place)}
         self._outer: subprocess.Popen[str] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []
         self.pid = 0
 
     def __enter__(self) -> Self:
@@ -143,10 +145,12 @@ class Host:
     def start(self, *words: str, log: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a command on the host; what it prints goes to a file there."""
         shell = ["sh", "-c", 'cd "$1"; shift; out=$1; shift; exec "$@" >> "$out" 2>&1', "-", str(self.place)]
-        return subprocess.Popen(
+        started = subprocess.Popen(
             self._within([*shell, str(self.place / log), *words]), env=self.environ | dict(environ or {}),
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+        self._started.append(started)
+        return started
 
     def file(self, name: str, text: str) -> None:
         """Write a file on the host, readable for its user alone."""
@@ -158,9 +162,13 @@ class Host:
         """Return what is in a file of the host; "" if there is none."""
         return self.run("cat", str(self.place / name), check=False).stdout
 
-    def kill(self, pattern: str) -> int:
-        """Kill the host's processes whose command line matches; return whether there were any."""
-        return self.run("pkill", "-9", "-f", pattern, check=False).returncode == 0
+    def kill(self, pattern: str, signal: str = "KILL") -> bool:
+        """Send a signal to the host's processes whose command line matches; return whether there were any."""
+        found = self.run("pkill", f"-{signal}", "-f", pattern, check=False).returncode == 0
+        for each in self._started if signal == "CONT" else ():
+            if each.poll() is None:
+                each.send_signal(SIGCONT)  # our nsenter stops itself with what it has started
+        return found
 
     def cut(self) -> None:
         """Pull the cable."""

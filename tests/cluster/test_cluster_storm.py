@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -89,8 +90,9 @@ class Weather:
 
     def __init__(self, hosts: Hosts, targets: dict[str, str]) -> None:
         self.hosts, self.targets, self.random = hosts, targets, random.Random(SEED)
-        self.count = {"server killed": 0, "link cut": 0} | dict.fromkeys(targets, 0)
+        self.count = {"server killed": 0, "link cut": 0, "suspended": 0} | dict.fromkeys(targets, 0)
         self._back: list[tuple[float, Host]] = []  # when which link is put in again
+        self._asleep: list[tuple[float, Host, str]] = []  # when what goes on where
 
     def strike(self) -> None:
         """Let one thing happen."""
@@ -103,6 +105,11 @@ class Weather:
             host = self.random.choice([each for each in self.hosts.all if each not in self.away])
             host.cut()
             self._back.append((time.monotonic() + self.random.uniform(1, 12), host))
+        elif what == "suspended":
+            host, target = self.random.choice(self.hosts.all), self.random.choice([*self.targets.values()])
+            if not host.kill(target, "STOP"):
+                return
+            self._asleep.append((time.monotonic() + self.random.uniform(1, 20), host, target))
         elif not self.random.choice(self.hosts.all).kill(self.targets[what]):
             return
         self.count[what] += 1
@@ -113,7 +120,12 @@ class Weather:
         return [host for _, host in self._back]
 
     def calm(self, *, now: bool = False) -> None:
-        """Put in the cables whose time has come, or all."""
+        """Put in the cables whose time has come, and let go on what was suspended; or all."""
+        for waking in [*self._asleep]:
+            until, host, target = waking
+            if now or time.monotonic() >= until:
+                host.kill(target, "CONT")
+                self._asleep.remove(waking)
         for until, host in [*self._back]:
             if now or time.monotonic() >= until or len(self._back) == len(self.hosts.all):
                 host.join()
@@ -239,8 +251,9 @@ class Work:
                 return  # else another one would be started
         if name in self.over or (process is not None and process.poll() is None):
             return
-        known = ["--resume", self.correlation] if name == "dispatch" and self.correlation else []
-        shell = ["sh", "-c", 'cd project; exec "$@"', "-", str(BIN / program), *words, *known]
+        if name == "dispatch" and self.correlation:
+            words = (words[0], "--resume", self.correlation, *words[2:])
+        shell = ["sh", "-c", 'cd project; exec "$@"', "-", str(BIN / program), *words]
         self._running[name] = host.start(*shell, log=f"{name}.log")
 
     def _find_dispatch(self) -> bool:
@@ -263,7 +276,10 @@ class Work:
             host.run("pkill", "-TERM", "-f", "team worker|bin/team worker", check=False)
         for name, process in self._running.items():
             if name.startswith("worker"):
-                process.wait(120)
+                try:
+                    process.wait(120)
+                except subprocess.TimeoutExpired:
+                    raise AssertionError(f"{name} does not end: {self.said()}") from None
 
 
 def test_every_run_of_a_sprint_and_a_dispatch_ends_once(hosts):
@@ -296,9 +312,14 @@ def test_every_run_of_a_sprint_and_a_dispatch_ends_once(hosts):
     landed = [event for event in events if event["kind"] == "patch.landed"]
     twice = Counter(event["ref"] for event in landed)
     assert [patch for patch, count in twice.items() if count > 1] == []
+    tasks = {event["id"]: event["data"].get("task") for event in events if event["kind"] == "patch.captured"}
+    of_tasks = Counter(tasks[event["ref"]] for event in landed if "dispatch" in event["data"])
+    assert [task for task, count in of_tasks.items() if count > 1] == []
+    assert len(of_tasks) == TASKS
     (over,) = [event for event in events if event["kind"] == "dispatch.finished"]
     assert over["data"]["successful"] == TASKS, over["data"]
     of_sprint = [event["data"] for event in landed if "dispatch" not in event["data"]]
+    assert of_sprint, work.said()
     branch = work.lead.run("sh", "-c", "cd project && git rev-parse team/sprint-1").stdout.strip()
     assert branch == of_sprint[-1]["commit"]
     files = work.lead.run("sh", "-c", "cd project && git ls-tree --name-only team/sprint-1").stdout.split()

@@ -160,6 +160,81 @@ def test_mail_and_reports_that_are_not_the_runs_own_are_not_written(leading):
     assert (leading.context.home / "runs" / run / "output.log").read_bytes() == b"out"
 
 
+BIG, DEEP = "x" * (2 << 20), json.loads("[" * 100 + "]" * 100)
+CAPTURED = {"patch": "", "files": ["a"], "insertions": 1, "deletions": 0}
+KEPT = {"where": "a\0b", "heads": ["\x1b[2J"] * 3000, "commits": 2**70, "bundle": "eA=="}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outcome": {"detail": BIG}}, {"outcome": {"detail": "a\0b"}}, {"outcome": {"detail": "\ud800"}},
+        {"outcome": {"seconds": float("inf")}}, {"outcome": {"seconds": float("nan")}},
+        {"outcome": {"seconds": -1e300}},
+        {"outcome": {"exit": 2**70}}, {"outcome": {"output": DEEP}}, {"outcome": {"output": BIG}},
+        {"outcome": {"usage": {"input": -5, "output": 2**70, "usd": float("nan")}}},
+        {"outcome": {"usage": {"usd": -1e9, "input": -1, "output": -1}}},
+        {"outcome": {"usage": {"model": BIG, "session": "a\0b"}}},
+        {"outcome": {"until": "0001-01-01T00:00:00+14:00"}}, {"outcome": {"until": "2026-01-01T00:00:00"}},
+        {"outcome": {"status": "stopped"}}, {"outcome": {"base": "--output=/tmp/x"}},
+        {"given_up": True, "lost": BIG}, {"given_up": True, "lost": "a\0b"}, {"given_up": True},
+        {"captured": CAPTURED, "base": "--upload-pack=x"}, {"captured": CAPTURED | {"files": [BIG, "a\0b", "../x"]}},
+        {"captured": CAPTURED | {"insertions": 2**70, "deletions": -3}},
+        {"captured": CAPTURED | {"notes": [BIG, "\0"]}},
+        {"captured": CAPTURED | {"kept": [KEPT], "asks": True}}, {"captured": CAPTURED | {"kept": [KEPT] * 300}},
+        {"captured": CAPTURED | {"trouble": [BIG]}},
+        {"read": ["no id", BIG, "a\0b"]}, {"read": ["x"] * 20_000}, {"resumed": BIG}, {"resumed": "a\0b"},
+        {"unsent": [["../../x", "eA==", BIG], ["a\0b", "eA==", "\0"]]}, {"unsent": [["", "", ""]] * 3000},
+        {"asked": ["What?", BIG, None]}, {"asked": ["a\0b", "no id", None]},
+        {"output": "../../../etc/passwd"}, {"patch": "../x", "captured": CAPTURED}, {"output": "0" * 64},
+        {"reports": [{"kind": "report.given", "sender": "scheduler", "run": "RUN", "data": {"a": DEEP}}]},
+        {"reports": [{"kind": "report.given", "sender": "scheduler", "run": "RUN", "id": "no id"}]},
+        {"reports": [{"kind": "report.given", "sender": "scheduler", "run": "RUN", "body": BIG}]},
+    ],
+    ids=lambda changes: json.dumps(changes)[:60],
+)  # fmt: skip
+def test_whatever_a_worker_returns_its_run_has_one_end_and_its_leader_goes_on(leading, changes):
+    """It may be of somebody who took the worker over, and is no more than one run that came to nothing."""
+    result = leading.run()
+    run, blobs = leading.offered(1), leading.context.mailbox.blobs
+    plain = Returned.of(blobs, RunResult(Outcome("ok", 0, 1.0, "exit 0", usage=Usage(1, 1, 1))), b"out")
+    document = json.loads(plain.model_dump_json())
+    for name, value in json.loads(json.dumps(changes).replace('"RUN"', json.dumps(run))).items():
+        if name == "outcome":
+            usage = document["result"]["outcome"]["usage"] | value.get("usage", {})
+            document["result"]["outcome"] |= value | {"usage": usage}
+        elif name in document["result"]:
+            document["result"][name] = value
+        else:
+            document[name] = value
+    if document["result"]["captured"] and not document["patch"]:
+        document["patch"] = blobs.put(b"no patch").sha256
+    leading.write("run.taken", run, 1, worker=myself())
+    leading.write(
+        "run.returned", run, 1, worker=myself(), result=blobs.put(json.dumps(document).encode()).sha256, why=""
+    )
+    ended = result.result(20)
+    assert len(leading.data("run.finished") + leading.data("run.lost")) == 1, ended
+    tokens = [each["usage"] for each in leading.data("run.finished")]
+    assert all(value >= 0 for usage in tokens for value in usage.values() if isinstance(value, int | float))
+    assert not any(data.get("base", "").startswith("-") for data in leading.data("patch.captured"))
+
+
+@pytest.mark.parametrize("worker", [{"boot": []}, {"pid": {}}, {"boot": myself()["boot"], "pid": -1}, {"x": 1}])
+@pytest.mark.parametrize("result", ["", "../../x", "0" * 64, "x"])
+def test_whoever_says_that_it_has_a_run_may_be_nobody(leading, worker, result):
+    """Then it counts as gone, and the run is offered again; or what it returns cannot be read."""
+    leading.run()
+    run = leading.offered(1)
+    leading.write("run.taken", run, 1, worker=worker)
+    if result:
+        leading.write("run.returned", run, 1, worker=worker, result=result, why="")
+        end = leading.until("ann")
+        assert end
+    else:
+        assert leading.offered(2) == run
+
+
 def test_what_cannot_be_read_is_lost_and_says_so(leading):
     """The result of another version, or a blob that is gone."""
     result = leading.run()
@@ -216,7 +291,7 @@ RESULTS = st.builds(
             max_size=2,
         ).map(tuple),
     ),
-    given_up=st.booleans(), lost=TEXTS, base=TEXTS,
+    base=st.sampled_from(["", "0" * 40]),
     prepared=st.none() | st.builds(Prepared, outcome=st.none() | OUTCOMES, output=st.binary(max_size=20)),
 )  # fmt: skip
 
