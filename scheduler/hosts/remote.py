@@ -76,7 +76,8 @@ class RemoteRunner(LocalRunner):
             self._waits[launch.run] = launch
             if not self._is_listening and (beside := self.context.mailbox.log.beside()):
                 self._is_listening = True
-                self.watch.at_end(Heard(self.context.home, self._epoch, self._take_usage).listen(beside))
+                home, place = self.context.home, self.context.mailbox.log.place
+                self.watch.at_end(Heard(home, place, self._epoch, self._take_usage).listen(beside))
 
     def _epoch(self, run: str) -> int | None:
         offer = self._board.offer(run) if run in self._waits else None

@@ -91,7 +91,7 @@ class HostWorker:
         self._watch.hear(self._heard)
         told = {"does": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
         present = self.context.mailbox.log.beat(self._me, told)
-        self._telling = Telling(self.context.mailbox.log.beside())
+        self._telling = Telling(self.context.mailbox.log.beside(), self.context.mailbox.log.place)
         with (
             present,
             self._watch,
