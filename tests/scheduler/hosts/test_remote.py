@@ -39,7 +39,7 @@ from team_mail.scheduler.runs.run import Batch, RunResult
 from team_mail.scheduler.runs.watch import Watch
 from team_mail.scheduler.settings.settings import Settings
 from team_mail.scheduler.state.facts import Mail, Patch
-from team_mail.team.api.sprints import tick
+from team_mail.team.api.sprints import preview_tick, tick
 from team_mail.team.api.worker import WorkRequest, work
 
 ANN = Launch("ann", "shell", 1, 1, "batch", "first launch of the sprint")
@@ -108,6 +108,12 @@ def test_it_is_said_once_what_would_take_a_run_that_nobody_takes(leading):
     assert sum("no worker" in text for text in leading.told) == 1
     assert [data["why"] for data in leading.data("run.recalled")] == ["its scheduler ends it"]
     assert [data["orderly"] for data in leading.data("run.lost")] == [True]
+
+
+def test_a_dry_run_says_that_runs_are_offered(leading):
+    """Where the log is in files nobody knows of workers, so it says which command is one."""
+    notes = " ".join(preview_tick(leading.context).plan.notes)
+    assert "offered to workers, each of them a `team worker` in this folder" in notes
 
 
 def test_a_run_that_no_worker_returns_is_given_up_in_the_end(leading):
