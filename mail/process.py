@@ -178,6 +178,11 @@ def named(pid: int) -> dict[str, Any]:
     return {"host": _host(), "boot": _boot_id(), "pid": pid, "start": _start_time(pid)}
 
 
+def shown(process: Mapping[str, Any]) -> str:
+    """Name a process that `myself` named, on whatever host, for people."""
+    return f"process {process.get('pid')} on {process.get('host')}"
+
+
 def alive(process: Mapping[str, Any]) -> bool:
     """Return whether the process that `myself` named still runs; another one with its pid does not count.
 

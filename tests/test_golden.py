@@ -202,7 +202,9 @@ def before_usage(document):
     assert document.get("agents", [document.get("agent")]) == [document.get("agent")]
     assert (document.get("unjudged", []), document.get("gates", [])) == ([], [])
     newer |= {"unjudged", "gates"}
-    newer |= {"route", "instead_of", "agents"} | ({"agent", "places"} if {"since", "attempt"} <= {*document} else set())
+    newer |= {"route", "instead_of", "agents"} | (
+        {"agent", "places", "worker"} if {"since", "attempt"} <= {*document} else set()
+    )
     return {key: before_usage(value) for key, value in document.items() if key not in newer}
 
 

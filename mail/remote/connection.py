@@ -343,6 +343,8 @@ class Server:
 
     def _lost(self, error: psycopg.Error, *, doubtful: bool) -> TeamMailError:
         why = f"{self.address} cannot be reached: {' '.join(str(error).split())}"
+        if "no password supplied" in why or "password authentication failed" in why:
+            why += "; its password is looked for in ~/.pgpass, which nobody else may read, and in PGPASSWORD"
         if doubtful:
             return InDoubt(f"{why}; what was sent may or may not last, and sending the same id again is safe")
         return LogUnavailable(f"{why}; nothing was written")

@@ -251,13 +251,15 @@ class PostgresLog(EventLog):
             )
 
     def _marked(self) -> Mark:
-        mark = read_mark(self.folder)
+        mark, is_empty = read_mark(self.folder), not (self.active.exists() or self.segments.folder.exists())
         if mark is None:
-            if self.active.exists() or self.segments.folder.exists():
+            if not is_empty:
                 raise LogUnavailable(
                     f"{self.folder} has a log of its own: `team log migrate --to {self.server.address.url}` copies it "
                     "to the server; or take [log] url out of team.toml"
                 )
+            mark = self._first_mark()
+        elif mark.address != self.server.address and is_empty:  # nothing ever came from there, as with a wrong url
             mark = self._first_mark()
         elif mark.address != self.server.address:
             raise LogUnavailable(
@@ -271,7 +273,7 @@ class PostgresLog(EventLog):
             make_folder(self.folder)
             with self.lock:
                 mark = read_mark(self.folder)
-                if mark is None:
+                if mark is None or mark.address != self.server.address:
                     write_mark(self.folder, mark := new_mark(self.server.address))
                 return mark
         except OSError as error:

@@ -56,10 +56,10 @@ class _Told(NamedTuple):
 
 
 class Telling:
-    """Tells of the runs of one worker, in a thread that lives as long as this context."""
+    """Tells of the runs of one worker, in a thread that lives as long as this context. `place` is its log's."""
 
-    def __init__(self, words: Words | None) -> None:
-        self._words, self._over = words, threading.Event()
+    def __init__(self, words: Words | None, place: str) -> None:
+        self._words, self._place, self._over = words, place, threading.Event()
         self._turn = threading.Lock()
         self._open: dict[str, _Told] = {}
         self._thread = threading.Thread(target=self._go_on, args=(words,), name="telling", daemon=True)
@@ -100,26 +100,32 @@ class Telling:
         """Say what is new of a run, and return how far that is."""
         usage, at, is_news = read_usage(told.folder), told.at, False
         for piece in _pieces(told.folder / _OUTPUT, told.at):
-            words.say(_said(run, told.epoch, at=at, output=as_text(piece)))
+            words.say(self._said(run, told.epoch, at=at, output=as_text(piece)))
             at, is_news = at + len(piece), True
         if usage != told.usage:
-            words.say(_said(run, told.epoch, usage=usage.document()))
+            words.say(self._said(run, told.epoch, usage=usage.document()))
         elif not is_news and told.silent >= _BEAT:
-            words.say(_said(run, told.epoch))
+            words.say(self._said(run, told.epoch))
         else:
             return told._replace(at=at, silent=0.0 if is_news else told.silent + _PAUSE)
         return told._replace(at=at, usage=usage, silent=0.0)
 
+    def _said(self, run: str, epoch: int, **more: Any) -> str:
+        return json.dumps({"run": run, "epoch": epoch, "place": self._place, **more}, separators=(",", ":"))
+
 
 class Heard:
-    """Keeps what is said of the runs that this process waits for. `home` is the team's folder.
+    """Keeps what is said of the runs that this process waits for. `home` is the team's folder, `place` its log's.
 
+    What a worker of this same folder says is there already: to keep it would be to say it again, without end.
     `epoch_of` tells which epoch of a run counts, None if this process does not wait for it; `used` is called with what
     a run has used so far.
     """
 
-    def __init__(self, home: Path, epoch_of: Callable[[str], int | None], used: Callable[[str, Usage], object]) -> None:
-        self._runs, self._epoch_of, self._used = home / "runs", epoch_of, used
+    def __init__(
+        self, home: Path, place: str, epoch_of: Callable[[str], int | None], used: Callable[[str, Usage], object]
+    ) -> None:
+        self._runs, self._place, self._epoch_of, self._used = home / "runs", place, epoch_of, used
         self._begins: dict[tuple[str, int], int] = {}  # where the output of an epoch begins in the file here
 
     def listen(self, words: Words) -> Callable[[], None]:
@@ -150,17 +156,23 @@ class Heard:
             return
         if self._epoch_of(run) != epoch or at < 0:
             return
-        folder = self._runs / run
+        usage = usage_of(words["usage"]) if "usage" in words else UNKNOWN
+        if words.get("place") != self._place:
+            self._keep(self._runs / run, epoch, at, output, usage)
+        if usage != UNKNOWN:
+            self._used(run, usage)
+
+    def _keep(self, folder: Path, epoch: int, at: int, output: bytes, usage: Usage) -> None:
+        """Keep a sign of life of a run, and what came with it."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _HEARTBEAT).touch()
         if output:
-            self._keep(folder / _OUTPUT, run, epoch, at, output)
-        if "usage" in words and (usage := usage_of(words["usage"])) != UNKNOWN:
+            self._append(folder / _OUTPUT, folder.name, epoch, at, output)
+        if usage != UNKNOWN:
             with replacing(folder / _USAGE, durable=False) as scratch:
                 scratch.write_text(json.dumps(usage.document()))
-            self._used(run, usage)
 
-    def _keep(self, path: Path, run: str, epoch: int, at: int, output: bytes) -> None:
+    def _append(self, path: Path, run: str, epoch: int, at: int, output: bytes) -> None:
         """Append a piece of output; where pieces are missing, say so."""
         with path.open("ab") as file:
             size = file.tell()
@@ -198,7 +210,3 @@ def _pieces(path: Path, at: int) -> Iterator[bytes]:
             if not (piece := file.read(_PIECE)):
                 return
             yield piece
-
-
-def _said(run: str, epoch: int, **more: Any) -> str:
-    return json.dumps({"run": run, "epoch": epoch, **more}, separators=(",", ":"))

@@ -7,7 +7,7 @@ a run of its own machine; so whatever a worker that was given up does later chan
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ...mail.errors import UsageError
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import BlobMissing
 from ...mail.log.event import Draft, derived_id
+from ...mail.process import shown
 from ...personas.agent import Outcome
 from ...personas.errors import RunLeft
 from ...personas.kinds import OutcomeStatus
@@ -28,7 +29,7 @@ from ..progress import Listener, Progress
 from ..runs.launch import Launch
 from ..runs.local import LocalRunner, RunWork
 from ..runs.preparation import timeout_of
-from ..runs.progress import run_offered, run_used
+from ..runs.progress import run_offered, run_taken, run_used
 from ..runs.run import Batch, RunResult
 from ..runs.watch import Watch
 from .bases import offer_base
@@ -87,7 +88,8 @@ class RemoteRunner(LocalRunner):
             self._waits[launch.run] = launch
             if not self._is_listening and (beside := self.context.mailbox.log.beside()):
                 self._is_listening = True
-                self.watch.at_end(Heard(self.context.home, self._epoch, self._take_usage).listen(beside))
+                home, place = self.context.home, self.context.mailbox.log.place
+                self.watch.at_end(Heard(home, place, self._epoch, self._take_usage).listen(beside))
 
     def _epoch(self, run: str) -> int | None:
         offer = self._board.offer(run) if run in self._waits else None
@@ -240,6 +242,8 @@ class OfferedWork:
         self.hints.tend(self.board.offers)
         if offer.epoch != self._epoch or offer.is_held != self._is_held:
             self._epoch, self._is_held, self._since = offer.epoch, offer.is_held, now
+            if offer.is_held and offer.worker:
+                self.listener(run_taken(self.launch, offer.worker))
         if offer.recalled and not offer.is_held:
             return self._ended(offer)
         if offer.why:
@@ -247,7 +251,7 @@ class OfferedWork:
         if offer.worker is None:
             self._tell_untaken(now - self._since)
         elif not self.board.is_present(offer.worker):
-            gone = f"its worker is gone ({named(offer.worker)})"
+            gone = f"its worker is gone ({shown(offer.worker)})"
             return self._ended(offer) if offer.recalled else self._again(offer, gone)
         elif offer.recalled:
             self._asked = self._asked or now
@@ -307,11 +311,6 @@ class OfferedWork:
 
 def _is_offered(launch: Launch) -> bool:
     return launch.agent != LOCAL_ONLY
-
-
-def named(process: Mapping[str, Any]) -> str:
-    """Name a process of another host for people."""
-    return f"process {process.get('pid')} on {process.get('host')}"
 
 
 def _lost(why: str) -> RunResult:

@@ -94,7 +94,7 @@ class HostWorker:
         self.context.mailbox.log.bear(_PATIENCE)
         told = {"is": "worker", "slots": self.slots, "agents": sorted(self.agents), "labels": sorted(self.labels)}
         present = self.context.mailbox.log.beat(self._me, told)
-        self._telling = Telling(self.context.mailbox.log.beside())
+        self._telling = Telling(self.context.mailbox.log.beside(), self.context.mailbox.log.place)
         with (
             ExitStack() as last,
             present,
@@ -105,6 +105,7 @@ class HostWorker:
         ):
             last.callback(self.context.mirror.settle)
             try:
+                self.listener(Progress(self._takes()))
                 self._give_up_own()
                 self._work(threads)
             except BaseException:
@@ -113,6 +114,12 @@ class HostWorker:
             finally:
                 self._hints.leave()
         return self.counts
+
+    def _takes(self) -> str:
+        """Say what this worker takes."""
+        labels = f"labels {', '.join(sorted(self.labels))}" if self.labels else "no labels"
+        until = "until nothing is offered" if self.drain else "until you end it"
+        return f"takes runs of {', '.join(sorted(self.agents))}, with {labels}, {self.slots} at once, {until}"
 
     def end(self) -> None:
         """Take nothing more; what goes on goes on to its end. A second call ends it, and gives it back."""
@@ -241,7 +248,7 @@ class HostWorker:
             self._give_back(offer, f"what was offered cannot be read: {error}", until)
             return
         context = context_of(self.context, handed)
-        self.listener(Progress(f"{handed.launch.name}: taken (run {offer.run[-8:]}, epoch {offer.epoch})"))
+        self.listener(Progress(f"{handed.launch.name}: taken (run {offer.run[:8]}, epoch {offer.epoch})"))
         mail = GivenMail(context, handed.mail)
         work = Work(context, self._watch, mail, silent, handed.launch, handed.batch, handed.reports)
         self._telling.begin(offer.run, offer.epoch, work.folder)
@@ -277,7 +284,7 @@ class HostWorker:
 
     def _give_back(self, offer: Offer, why: str, until: float) -> None:
         self._return(offer, lambda: "", until, why)
-        self._count(GIVEN_BACK, f"run {offer.run[-8:]}: given back, {why}")
+        self._count(GIVEN_BACK, f"run {offer.run[:8]}: given back, {why}")
 
     def _return(self, offer: Offer, result: Callable[[], str], until: float, why: str = "") -> None:
         """Write what came of a run, with the same id until the time is over: then nobody waits for it any more."""
@@ -292,7 +299,7 @@ class HostWorker:
                     return
                 if self.context.clock.monotonic() > until:
                     raise
-                self.listener(Progress(f"run {offer.run[-8:]}: {error}; tried again"))
+                self.listener(Progress(f"run {offer.run[:8]}: {error}; tried again"))
                 self._cut.wait(_PAUSE)
             else:
                 return

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from ...mail.process import shown
 from ...personas.agent import Outcome
 from ...personas.spending.usage import Usage
 from ..foretell.places import Places
@@ -25,6 +28,14 @@ class RunOffered(Progress):
     """A run is there for a worker to take, and goes on without this process."""
 
     launch: Launch
+
+
+@dataclass(frozen=True)
+class RunTaken(Progress):
+    """A worker has a run that was offered; `worker` names its process."""
+
+    launch: Launch
+    worker: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,11 @@ def run_started(launch: Launch) -> RunStarted:
 def run_offered(launch: Launch) -> RunOffered:
     """Return the progress report of a run that is offered to workers."""
     return RunOffered(f"{launch.name} (attempt {launch.attempt}): offered to workers", launch)
+
+
+def run_taken(launch: Launch, worker: Mapping[str, Any]) -> RunTaken:
+    """Return the progress report of a run that a worker has taken."""
+    return RunTaken(f"{launch.name} (attempt {launch.attempt}): taken by {shown(worker)}", launch, worker)
 
 
 def setup_failed(launch: Launch, outcome: Outcome, output: tuple[str, ...]) -> SetUpFailed:

@@ -80,7 +80,7 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
         set_faulty_aside(context, plan), skips=(*plan.skips, *away), notes=(*plan.notes, *context.roster.problems)
     )
     branch, base, lost = _where(ticker, state, plan)
-    plan = replace(plan, notes=(*plan.notes, *lost))
+    plan = replace(plan, notes=(*plan.notes, *lost, *_workers(context, plan)))
     try:
         woven, promise = preview(context, state, plan.weave, base) if plan.weave and base else None, ()
     except PromiseBroken as broken:
@@ -100,6 +100,21 @@ def look_ahead(ticker: Ticker, request: StartRequest, state: State | None = None
         estimate(plan.launches, past.runs), tuple(_budgets(context, state, plan)),
         tuple(_gates(context, state, plan, base)), tuple(rounds.outlook()) if rounds and plan.sprint else (),
     )  # fmt: skip
+
+
+def _workers(context: Context, plan: TickPlan) -> Iterator[str]:
+    """Say which workers could take the runs that would be offered, or that none is there for some."""
+    if not (context.settings.workers.offer and plan.launches):
+        return
+    there = [each for each in context.mailbox.log.presences() if each.what.get("does") == "worker" and not each.gone]
+    if not context.mailbox.log.place:  # then nobody knows of workers before they take something
+        yield "runs are offered to workers, each of them a `team worker` in this folder"
+    elif there:
+        named = (f"{each.host} ({', '.join(each.what['agents'])}; {each.what['slots']} at once)" for each in there)
+        yield f"runs are offered to the workers on {', '.join(named)}"
+    for agent in sorted({launch.agent for launch in plan.launches}) if context.mailbox.log.place else ():
+        if not any(agent in each.what["agents"] for each in there):
+            yield f"no worker is there that plays {agent}; on a host that can: team worker --agents {agent}"
 
 
 def _where(ticker: Ticker, state: State, plan: TickPlan) -> tuple[str, str, tuple[str, ...]]:

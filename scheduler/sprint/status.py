@@ -40,11 +40,12 @@ class Status:
     """A team at one moment.
 
     `leader` is the process id of the leading scheduler, `paused` who paused the team and when, `sprint` the last
-    sprint, each None if there is none. `runs` has the newest run of each persona in that sprint. `set_aside` maps
-    personas to reasons. `unread` maps them to the numbers of messages that they have to be launched for, and `waiting`
-    to those of messages that wait for their next run. `parked` maps them to the time until which the service of their
-    model takes no more, to what it said, and to the agent. `pending` patches wait for the weaver, `held` ones
-    for a person. `gates` are those at work: name, commit, and for how many seconds.
+    sprint, each None if there is none; `leader_host` names the leader's host if the log is on a server. `runs` has the
+    newest run of each persona in that sprint. `set_aside` maps personas to reasons. `unread` maps them to the numbers
+    of messages that they have to be launched for, and `waiting` to those of messages that wait for their next run.
+    `parked` maps them to the time until which the service of their model takes no more, to what it said, and to the
+    agent. `pending` patches wait for the weaver, `held` ones for a person. `gates` are those at work: name, commit, and
+    for how many seconds.
     """
 
     leader: int | None
@@ -58,11 +59,12 @@ class Status:
     waiting: Mapping[str, int] = field(default_factory=dict[str, int])
     parked: Mapping[str, Parked] = field(default_factory=dict[str, Parked])
     gates: tuple[tuple[str, str, float], ...] = ()
+    leader_host: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler status --json`."""
         return {
-            "leader": None if self.leader is None else {"pid": self.leader},
+            "leader": None if self.leader is None else {"pid": self.leader, "host": self.leader_host or None},
             "paused": self.paused,
             "sprint": self.sprint and self.sprint.document() | {"outcome": self.sprint.outcome},
             "runs": [_run_document(pulse) for pulse in self.runs],
@@ -109,6 +111,7 @@ def status(context: Context, now: datetime) -> Status:
             (each.gate, each.commit, round(max(0.0, now.timestamp() - each.since), 1))
             for each in gates_at_work(context.home)
         ),
+        str(leader["host"]) if leader and context.mailbox.log.place else "",
     )
 
 
@@ -127,6 +130,7 @@ def _run_document(pulse: Pulse) -> dict[str, Any]:
         "run": run.id, "persona": run.persona, "agent": run.agent, "attempt": run.attempt, "status": run.status,
         "since": pulse.since, "usage": run.usage.document(), "places": pulse.places.document(),
         "route": run.rule or None,
+        "worker": dict(run.worker) or None,
         "instead_of": [{"agent": agent, "why": why} for agent, why in run.passed],
     }  # fmt: skip
 
@@ -148,6 +152,8 @@ def _heartbeat(state: State, run: Run, home: Path, now: datetime, *, is_led: boo
         if is_led:  # whoever leads takes over what others left before anything else
             return ", taken over" if goes_on else ", has ended"
         return ", goes on without a scheduler" if goes_on else ", has ended; the next scheduler puts that on record"
+    if run.offered and not run.worker:
+        return ", offered; no worker has taken it"
     if run.id in state.dead:
         return f", {SCHEDULER_GONE}; the next one gives it up"
     try:

@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ...mail.clock import Clock, SystemClock
+from ...mail.process import shown
 from ...mail.render import line
 from ...mail.text.units import counted
 from ...personas.kinds import OutcomeStatus
 from ...scheduler.landing.integrate import PatchesWoven
 from ...scheduler.progress import Progress
-from ...scheduler.runs.launch import Launch
-from ...scheduler.runs.progress import RunEnded, RunPlaced, RunStarted, RunUsed, SetUpFailed
+from ...scheduler.runs.progress import RunEnded, RunPlaced, RunStarted, RunTaken, RunUsed, SetUpFailed
 from ...scheduler.sprint.plan import TickPlan, TickPlanned, Waiting
 from ...scheduler.state.usage import total
 from .tables import span
@@ -73,8 +73,8 @@ class Show:
     def on_progress(self, progress: Progress) -> None:
         """Show a tick's plan, a run's start or end, the result of a weave, or the text of anything else."""
         match progress:
-            case RunStarted():
-                self._started(progress.launch)
+            case RunStarted() | RunTaken():
+                self._started(progress)
             case RunUsed():
                 self._used(progress)
             case RunPlaced():
@@ -95,9 +95,13 @@ class Show:
             case _:
                 self._tell([progress.text])
 
-    def _started(self, launch: Launch) -> None:
+    def _started(self, run: RunStarted | RunTaken) -> None:
+        """Show a run as running; where a worker has it, also which one."""
+        name, where = run.launch.name, shown(run.worker) if isinstance(run, RunTaken) else ""
         with self._turn:
-            self._rows[launch.name] = Row(launch.name, launch.attempt, "running", started=self._clock.monotonic())
+            self._rows[name] = Row(name, run.launch.attempt, "running", where, started=self._clock.monotonic())
+        if where and not self._live:
+            self._say([run.text])
 
     def _used(self, run: RunUsed) -> None:
         """Show in the table what a run has used so far; lines would be too many."""

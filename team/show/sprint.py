@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...mail.process import shown
 from ...mail.render import listed
 from ...mail.text.units import counted
 from ...scheduler.kinds import RunStatus, SprintOutcome
 from ...scheduler.limits.parking import Parked
 from ...scheduler.moments.history import History
-from ...scheduler.sprint.status import Status
+from ...scheduler.sprint.status import Pulse, Status
 from ...scheduler.state.summary import Summary
 from ...scheduler.state.usage import total
 from ...scheduler.supervisor.rounds import RoundList
@@ -54,7 +55,8 @@ def summary(sprint: Summary) -> Iterator[str]:
 
 def status(team: Status) -> Iterator[str]:
     """Show where a sprint stands: who leads, its runs, what waits for the next one; not what needs a person."""
-    leader = f"process {team.leader} leads" if team.leader else "nobody leads now"
+    where = f" on {team.leader_host}" if team.leader_host else ""
+    leader = f"process {team.leader}{where} leads" if team.leader else "nobody leads now"
     yield f"scheduler: {leader}" + (f"; {team.paused}" if team.paused else "")
     if not team.sprint:
         yield _NO_SPRINT
@@ -72,7 +74,7 @@ def status(team: Status) -> Iterator[str]:
             pulse.since,
             total([pulse.run.usage]).money_text,
             total([pulse.run.usage]).tokens_text,
-            pulse.run.detail or pulse.places.shown,
+            _detail(pulse),
         )
         for pulse in team.runs
     ]
@@ -89,6 +91,12 @@ def status(team: Status) -> Iterator[str]:
         yield f"unread: {persona} has {count}"
     for persona, count in sorted(team.waiting.items()):
         yield f"waits for its next run: {persona} has {count} unread that wake{'s' if count == 1 else ''} nobody"
+
+
+def _detail(pulse: Pulse) -> str:
+    """Say what came of a run, or where it is by now, and which worker has it if one does."""
+    worker = shown(pulse.run.worker) if pulse.run.worker else ""
+    return ", ".join(part for part in (pulse.run.detail or pulse.places.shown, worker) if part)
 
 
 def _decision(sprint: Summary) -> Iterator[str]:

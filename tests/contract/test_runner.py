@@ -21,7 +21,7 @@ from team_mail.scheduler.leader import alive
 from team_mail.scheduler.progress import Progress
 from team_mail.scheduler.runs.launch import Launch
 from team_mail.scheduler.runs.local import LocalRunner
-from team_mail.scheduler.runs.progress import RunEnded, RunOffered, RunStarted
+from team_mail.scheduler.runs.progress import RunEnded, RunOffered, RunStarted, RunTaken
 from team_mail.scheduler.runs.record import RunRecord
 from team_mail.scheduler.runs.run import Batch, Runner, RunResult
 from team_mail.scheduler.runs.scripted import ScriptedRunner
@@ -107,7 +107,7 @@ class ByWorker:
                 working.result()
 
     def _told(self, progress: Progress) -> None:
-        if not isinstance(progress, RunOffered):
+        if not isinstance(progress, RunOffered | RunTaken):
             self._bench.progress.append(progress)
 
 

@@ -209,7 +209,7 @@ def _named(home: Path) -> str:
 
 def _cluster(server: Server, before: int | None) -> Cluster:
     state = state_of(server)
-    advice = tuple(_advice(server.address, state))
+    advice = tuple(_advice(server.address, state, is_new=before == 0))
     if state.version < LEASED:
         return Cluster(server.address, state, before, advice)
     return Cluster(server.address, state, before, advice, tuple(server.there()), tuple(server.grants()))
@@ -225,7 +225,7 @@ def _make_queue(server: Server) -> None:
             beside.close()
 
 
-def _advice(address: Address, state: SchemaState) -> list[str]:
+def _advice(address: Address, state: SchemaState, *, is_new: bool) -> list[str]:
     """Say what is missing for a log that hosts share over a network."""
     parts = urlsplit(address.url)
     options = parse_qs(parts.query)
@@ -240,7 +240,7 @@ def _advice(address: Address, state: SchemaState) -> list[str]:
             )
         if not state.encrypted:
             advice.append("the connection is not encrypted: let pg_hba.conf have `hostssl` lines alone")
-    if state.version:
+    if is_new:
         advice.append(f"grant each login one of {', '.join(f'{address.schema}_{role}' for role in ROLES[1:])}")
     return advice
 

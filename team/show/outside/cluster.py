@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ....mail.text.units import counted
 from ..tables import span
@@ -36,12 +36,16 @@ def _led(each: Cluster) -> Iterator[str]:
         yield "nobody leads it just now" if state.epoch else "nobody has led it yet"
     for process in each.there:
         what = dict(process.what)
-        kind = what.pop("is", "process")
-        more = "".join(f", {name} {value}" for name, value in what.items())
-        since = f"gone since {span(-process.rest)}" if process.gone else f"there for {span(process.age)}"
+        kind = what.pop("is", None) or what.pop("does", "process")
+        more = "".join(f", {name} {_listed(value)}" for name, value in what.items() if value not in ([], ""))
+        since = f"gone for {span(-process.rest)}" if process.gone else f"there for {span(process.age)}"
         yield f"- {process.host}: {kind} {process.process.get('pid')}{', leads' * bool(process.epoch)}{more}, {since}"
     for role, persona in each.grants:
         yield f"- {role} may write as {persona}"
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
 
 
 def local(each: Local) -> Iterator[str]:

@@ -142,8 +142,9 @@ def test_a_server_that_lost_its_end_is_refused(request, log, tmp_path):
 
 def test_a_copy_is_of_one_server_and_a_file_log_is_none(request, log, tmp_path):
     """Neither is written over."""
-    other = remote_log(request, tmp_path / "x")
-    other.folder = log.folder
+    log.append([note()])
+    assert [*log.read()]
+    other = again(remote_log(request, tmp_path / "x"), log.folder)
     with pytest.raises(LogUnavailable, match="is a copy of"):
         other.append([note()])
     own = EventLog(tmp_path / "own" / "mail")
@@ -154,6 +155,17 @@ def test_a_copy_is_of_one_server_and_a_file_log_is_none(request, log, tmp_path):
         EventLog(log.folder).append([note()])
     with pytest.raises(UsageError, match="is a copy"):
         log.repair()
+
+
+def test_a_folder_to_which_nothing_came_takes_another_address(log, tmp_path):
+    """A url that was written wrong the first time is written right the next time, and that is all."""
+    from team_mail.mail.remote.place import Address, new_mark, read_mark, write_mark
+
+    write_mark(tmp_path / "fresh", new_mark(Address.of("postgresql://nowhere.example/team", "team_mail")))
+    again(log, tmp_path / "fresh").append([note()])
+    mark = read_mark(tmp_path / "fresh")
+    assert mark is not None
+    assert mark.address == log.server.address
 
 
 def test_many_threads_and_processes_share_a_copy(log):

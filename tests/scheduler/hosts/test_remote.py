@@ -29,7 +29,7 @@ from team_mail.personas.workspace import Captured, Mirror
 from team_mail.scheduler.context import Context
 from team_mail.scheduler.errors import NotReady
 from team_mail.scheduler.hosts.handed import Handed, NotUnderstood, Returned
-from team_mail.scheduler.hosts.live import Heard, put_whole
+from team_mail.scheduler.hosts.live import Heard, Telling, put_whole
 from team_mail.scheduler.hosts.remote import MOST_EPOCHS, RemoteRunner
 from team_mail.scheduler.hosts.worker import GIVEN_BACK, RETURNED, HostWorker
 from team_mail.scheduler.limits.routing import Choice
@@ -39,7 +39,7 @@ from team_mail.scheduler.runs.run import Batch, RunResult
 from team_mail.scheduler.runs.watch import Watch
 from team_mail.scheduler.settings.settings import Settings
 from team_mail.scheduler.state.facts import Mail, Patch
-from team_mail.team.api.sprints import tick
+from team_mail.team.api.sprints import preview_tick, tick
 from team_mail.team.api.worker import WorkRequest, work
 
 ANN = Launch("ann", "shell", 1, 1, "batch", "first launch of the sprint")
@@ -108,6 +108,12 @@ def test_it_is_said_once_what_would_take_a_run_that_nobody_takes(leading):
     assert sum("no worker" in text for text in leading.told) == 1
     assert [data["why"] for data in leading.data("run.recalled")] == ["its scheduler ends it"]
     assert [data["orderly"] for data in leading.data("run.lost")] == [True]
+
+
+def test_a_dry_run_says_that_runs_are_offered(leading):
+    """Where the log is in files nobody knows of workers, so it says which command is one."""
+    notes = " ".join(preview_tick(leading.context).plan.notes)
+    assert "offered to workers, each of them a `team worker` in this folder" in notes
 
 
 def test_a_run_that_no_worker_returns_is_given_up_in_the_end(leading):
@@ -351,7 +357,7 @@ def test_output_that_comes_out_of_order_is_put_where_it_belongs(tmp_path):
     from base64 import b64encode
 
     used = []
-    heard = Heard(tmp_path, lambda run: 1 if run == "r" else None, lambda run, usage: used.append((run, usage.input)))
+    heard = Heard(tmp_path, "here", lambda run: 1 if run == "r" else None, lambda *said: used.append(said))
     for at, text in ((0, b"one\n"), (4, b"two\n"), (4, b"two\n"), (12, b"four\n")):
         heard.take(said(1, at=at, output=b64encode(text).decode()))
     heard.take(said(1, usage={"input": 5}))
@@ -361,13 +367,44 @@ def test_output_that_comes_out_of_order_is_put_where_it_belongs(tmp_path):
     shown = log.read_text().splitlines()
     assert [shown[0], shown[1], shown[-1]] == ["one", "two", "four"]
     assert "left out" in shown[3]
-    assert used == [("r", 5)]
+    assert [(run, usage.input) for run, usage in used] == [("r", 5)]
     assert (tmp_path / "runs" / "r" / "heartbeat").exists()
     put_whole(log.parent, b"one\ntwo\nthree\nfour\n")
     assert log.read_text() == "one\ntwo\nthree\nfour\n"
     inode = log.stat().st_ino
     put_whole(log.parent, b"one\ntwo\nthree\nfour\nfive\n")
     assert (log.stat().st_ino, log.read_text()[-5:]) == (inode, "five\n")
+
+
+class Words:
+    """Words that are heard at once."""
+
+    def __init__(self, heard: Heard) -> None:
+        self.say = heard.take
+
+    def hear(self, stop: threading.Event) -> Iterator[str]:
+        del stop
+        return iter(())
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("place", "kept"), [("here", b"one\n"), ("elsewhere", b"one\none\n")])
+def test_what_a_worker_of_the_leaders_own_folder_prints_is_in_its_file_once(tmp_path, place, kept):
+    """What it says comes from the file in which the leader keeps what others say: kept, it would be said again."""
+    used = threading.Event()
+    heard = Heard(tmp_path, "here", lambda _: 1, lambda _, usage: used.set() if usage.input == 5 else None)
+    folder = tmp_path / "runs" / "r"
+    folder.mkdir(parents=True)
+    (folder / "output.log").write_bytes(b"one\n")
+    (folder / "usage.json").write_text(json.dumps(Usage(5, 0, 0).document()))
+    with Telling(Words(heard), place) as telling:
+        telling.begin("r", 1, folder)
+        assert used.wait(20)
+        telling.end("r")
+    assert (folder / "output.log").read_bytes()[: len(kept)] == kept
+    assert (place != "here") or not (folder / "heartbeat").exists()
 
 
 def test_a_tick_ends_while_its_runs_go_on_and_a_later_one_takes_what_came_of_them(leading):
