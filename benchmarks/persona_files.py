@@ -221,10 +221,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     given = parser.parse_args()
+    files = [path for folder in given.folders for path in below(folder.absolute())]
+    if not files:
+        parser.error(f"no persona files lie below {', '.join(map(str, given.folders))}")
     look, lying = Look(), Counter[str]()
+    for path in files:
+        look.file(path)
     for folder in given.folders:
-        for path in below(folder.absolute()):
-            look.file(path)
         for place in leaves(folder.absolute()):
             for what, count in zip(("personas", "problems", "not read"), look.lying(place), strict=True):
                 lying[what] += count

@@ -276,6 +276,8 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="weave only, without the plain engines")
     parser.add_argument("--json", type=Path, help="write the rows to this file, one in each line")
     wanted = parser.parse_args()
+    if not any(_SOURCE.fullmatch(path.name) for path in wanted.folder.glob("*")):
+        parser.error(f"{wanted.folder} has no sources of packages, as NAME_VERSION.debian.tar.xz")
     table: list[Row] = []
     print("window: patches, refused; ours (of them present before); best plain engine; trees that git does not give")
     for each in rows(wanted.folder, wanted):
