@@ -63,8 +63,9 @@ class Status:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of `scheduler status --json`."""
+        where = {"host": self.leader_host} if self.leader_host else {}
         return {
-            "leader": None if self.leader is None else {"pid": self.leader, "host": self.leader_host or None},
+            "leader": None if self.leader is None else {"pid": self.leader} | where,
             "paused": self.paused,
             "sprint": self.sprint and self.sprint.document() | {"outcome": self.sprint.outcome},
             "runs": [_run_document(pulse) for pulse in self.runs],
