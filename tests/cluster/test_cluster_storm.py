@@ -312,7 +312,7 @@ def test_every_run_of_a_sprint_and_a_dispatch_ends_once(hosts):
     landed = [event for event in events if event["kind"] == "patch.landed"]
     twice = Counter(event["ref"] for event in landed)
     assert [patch for patch, count in twice.items() if count > 1] == []
-    tasks = {event["id"]: event["data"].get("task") for event in events if event["kind"] == "patch.captured"}
+    tasks = {event["run"]: event["data"].get("task") for event in events if event["kind"] == "patch.captured"}
     of_tasks = Counter(tasks[event["ref"]] for event in landed if "dispatch" in event["data"])
     assert [task for task, count in of_tasks.items() if count > 1] == []
     assert len(of_tasks) == TASKS
