@@ -64,7 +64,7 @@ def served(tmp_path_factory):
             os.chown(placed, at.st_uid, at.st_gid)
             placed.chmod(0o600)
         with (local.data / "postgresql.conf").open("a") as file:
-            file.write(block("ini", "ssl_cert_file"))
+            file.write(block("conf", "ssl_cert_file"))
         (local.data / "pg_hba.conf").write_text(block("conf", "hostssl").replace("peer", "trust"))
         local.settings = {**QUICK, "listen_addresses": "127.0.0.1", "port": str(port)}
         local.start()

@@ -131,7 +131,7 @@ def test_whoever_locks_the_queue_holds_up_nobody(log, worker, clock):
 def test_whatever_is_said_the_next_word_is_heard(tmp_path, said):
     """Every login of the database can notify."""
     used = []
-    heard = Heard(tmp_path, lambda run: 1 if run == "r" else None, lambda run, usage: used.append(usage.input))
+    heard = Heard(tmp_path, "here", lambda run: 1 if run == "r" else None, lambda run, usage: used.append(usage.input))
 
     class Words:
         def hear(self, stop):
