@@ -15,11 +15,12 @@ from typing import Any
 from ...mail.errors import UsageError
 from ...mail.kinds import MailKind
 from ...mail.log.blobs import BlobMissing
-from ...mail.log.event import Draft, derived_id
+from ...mail.log.event import PRIORITIES, Draft, derived_id
 from ...mail.process import shown
 from ...personas.agent import Outcome
 from ...personas.errors import RunLeft
 from ...personas.kinds import OutcomeStatus
+from ...personas.persona import Persona
 from ...personas.running.folder import Unsent
 from ...personas.spending.usage import Usage
 from ..answers.questions import Question
@@ -199,8 +200,8 @@ class OfferedWork:
         ).put(context.mailbox.blobs)  # fmt: skip
         data: dict[str, Any] = {
             "persona": launch.persona, "epoch": epoch, "base": batch.base, "agent": launch.agent,
-            "labels": [*(persona.labels if persona else ())], "priority": "normal", "timeout": timeout, "job": job,
-            "bundle": before.bundle if before else self._bundle(),
+            "labels": [*(persona.labels if persona else ())], "priority": _priority(launch, persona),
+            "timeout": timeout, "job": job, "bundle": before.bundle if before else self._bundle(),
         }  # fmt: skip
         self.hints.give(offer_of(launch.run, data))
         self._append(Kind.RUN_OFFERED, epoch, data)
@@ -311,6 +312,14 @@ class OfferedWork:
 
 def _is_offered(launch: Launch) -> bool:
     return launch.agent != LOCAL_ONLY
+
+
+def _priority(launch: Launch, persona: Persona | None) -> str:
+    """Return how soon a worker is to take a run: as its most urgent mail, if that is, else as its persona says."""
+    normal = PRIORITIES.index("normal")
+    mail = max((PRIORITIES.index(each.priority) for each in launch.mail), default=normal)
+    own = persona.priority if persona else 0
+    return PRIORITIES[mail if mail > normal else normal + (own > 0) - (own < 0)]
 
 
 def _lost(why: str) -> RunResult:

@@ -94,6 +94,20 @@ def leading(team) -> Iterator[Leading]:
             leading.watch.end()
 
 
+@pytest.mark.parametrize(
+    ("own", "mail", "priority"),
+    [(0, (), "normal"), (7, (), "high"), (-1, ("normal", "low"), "low"), (-1, ("low", "urgent", "high"), "urgent")],
+)
+def test_a_run_is_as_urgent_as_its_mail_or_its_persona(leading, own, mail, priority):
+    """Workers take the most urgent first, as a scheduler launches on its own machine."""
+    ann = parse_persona(f"---\nid: ann\npriority: {own}\n---\nDo your part.\n", Path("ann.md"))
+    leading.context = replace(leading.context, roster=leading.context.roster._replace(personas=(ann,)))
+    letters = [Mail("ann", 1, "m", "", "bob", "", "note", each, None) for each in mail]
+    leading.run(replace(ANN, mail=tuple(letters)))
+    leading.offered(1)
+    assert [data["priority"] for data in leading.data("run.offered")] == [priority]
+
+
 def test_it_is_said_once_what_would_take_a_run_that_nobody_takes(leading):
     """The words are a command that can be copied; the run waits on."""
     result = leading.run()
