@@ -306,6 +306,8 @@ class _Witness(Protocol):
 
     def present(self, process: Mapping[str, Any]) -> bool: ...
 
+    def knew(self, process: Mapping[str, Any]) -> bool: ...
+
 
 _witnesses: dict[str, weakref.ref[_Witness]] = {}
 
@@ -319,19 +321,19 @@ def is_there(process: Mapping[str, Any]) -> bool:
     """Tell whether a process that `myself` named is alive here, or on another host by the word of a server.
 
     A process has no other of its name anywhere, so every server that this program speaks with is asked. Raises
-    LogUnavailable if one cannot be, and this machine does not know either.
+    LogUnavailable if one cannot be that has known it.
     """
     logs = [log for log in (witness() for witness in [*_witnesses.values()]) if log is not None]
-    silent: LogUnavailable | None = None
+    is_silent = not logs
     for log in logs:
         try:
             if log.present(process):
                 return True
-        except LogUnavailable as error:
-            silent = error
-    if silent and not is_here(process):
-        raise silent
-    return bool(silent or not logs) and alive(process)
+        except LogUnavailable:
+            if log.knew(process):
+                raise
+            is_silent = True
+    return is_silent and alive(process)
 
 
 @cache

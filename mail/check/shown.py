@@ -26,25 +26,29 @@ def whole(folder: str, persona: str, listed: Sequence[dict[str, Any]]) -> tuple[
     Of a body that is stored in a blob, a message has the beginning. Raises Uncertain.
     """
     entries = {entry["id"]: entry for entry in listed}
-    sent, marks = _events(folder, persona, entries)
+    sent, marks, answered = _events(folder, persona, entries)
     if len(sent) < len(entries):
         raise Uncertain
     last = last_marks(marks, MailKind.READ, [*entries])
     drafts = missing(last, persona, MailKind.READ, None)
     return (
-        [_message(sent[name], entry) for name, entry in entries.items()],
+        [_message(sent[name], entry)._replace(answered=name in answered) for name, entry in entries.items()],
         {draft.ref: draft._replace(since=entries[draft.ref]["seq"]) for draft in drafts if draft.ref},
     )
 
 
 def _events(
     folder: str, persona: str, entries: dict[str, dict[str, Any]]
-) -> tuple[dict[str, Event], list[dict[str, Any]]]:
-    """Return the events of messages by their ids, and the rows of a persona's marks on them, oldest first."""
+) -> tuple[dict[str, Event], list[dict[str, Any]], set[str]]:
+    """Return the events of messages by their ids, the rows of a persona's marks on them, and what it has answered.
+
+    The marks are oldest first; the last are ids.
+    """
     sent: dict[str, Event] = {}
     marks: list[dict[str, Any]] = []
+    answered: set[str] = set()
     if not entries:
-        return sent, marks
+        return sent, marks, answered
     names = [name.encode() for name in entries]
     news = News(folder, None)
     try:
@@ -54,11 +58,13 @@ def _events(
             event = event_of(line)
             if event.kind == MailKind.SENT and event.id in entries:
                 sent[event.id] = event
+            if event.kind == MailKind.SENT and event.sender == persona and event.reply_to in entries:
+                answered.add(event.reply_to)
             elif event.kind in _MARKS and event.sender == persona and event.ref in entries:
                 marks.append(event._asdict())
     finally:
         news.close()
-    return sent, marks
+    return sent, marks, answered
 
 
 def _message(event: Event, entry: dict[str, Any]) -> Message:

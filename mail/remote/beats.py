@@ -78,14 +78,20 @@ class Beats:
             if is_last:
                 self._over.set()
                 self._over = threading.Event()
-        with suppress(TeamMailError):  # then it expires
-            if not is_last:
-                self._tell(given_back=0 if self.leads else epoch)
+        for _ in range(2):  # the first may find the connection broken, of a server that was restarted
+            with suppress(TeamMailError):  # else it expires
+                self._leave(epoch, is_last=is_last)
                 return
-            with self._talk:
-                if not self._open:
-                    self._server.leave(self._teller.process, self._teller.place, epoch)
-                    self._server.close()
+
+    def _leave(self, epoch: int, *, is_last: bool) -> None:
+        """Tell that what led by this epoch leads no more, and of the last one that the process is gone."""
+        if not is_last:
+            self._tell(given_back=0 if self.leads else epoch)
+            return
+        with self._talk:
+            if not self._open:
+                self._server.leave(self._teller.process, self._teller.place, epoch)
+                self._server.close()
 
     def _go_on(self, over: threading.Event) -> None:
         while not over.wait(self._pause):

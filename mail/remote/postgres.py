@@ -148,6 +148,10 @@ class PostgresLog(EventLog):
             return alive(process) or (known is None and not is_here(process) and self._is_settling)
         return not known.gone or self._is_settling
 
+    def knew(self, process: Mapping[str, Any]) -> bool:
+        """Tell whether a process was there when this log was asked the last time."""
+        return _key(process) in self._looked[1]
+
     def presences(self) -> list[Presence]:
         """List the processes that have told of themselves within a day, the oldest first."""
         return self.server.there()

@@ -134,6 +134,15 @@ class Checks(RuleBasedStateMachine):
         assert unread(str(self.folder), persona) == listed[1::2]
 
 
+def test_an_answer_whose_mark_was_cut_off_is_one():
+    """Whoever answers has read it; a writer that dies between the two leaves unread mail that is answered."""
+    checks = Checks()
+    checks.begin()
+    checks.tag_or_answer(persona="bo", back=1, remove=False, reply=True)
+    checks.crash(cut=True)
+    checks.teardown()
+
+
 @pytest.mark.parametrize("runs", [FEW, pytest.param(400, marks=pytest.mark.storm)])
 def test_the_answer_equals_that_of_the_projection(runs):
     """It does after any events, rotations, crashes and repairs, and whatever becomes of the cursor.
