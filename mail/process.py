@@ -321,7 +321,7 @@ def is_there(process: Mapping[str, Any]) -> bool:
     """Tell whether a process that `myself` named is alive here, or on another host by the word of a server.
 
     A process has no other of its name anywhere, so every server that this program speaks with is asked. Raises
-    LogUnavailable if one cannot be that has known it.
+    LogUnavailable if one cannot be that has known a process of another host.
     """
     logs = [log for log in (witness() for witness in [*_witnesses.values()]) if log is not None]
     is_silent = not logs
@@ -330,7 +330,7 @@ def is_there(process: Mapping[str, Any]) -> bool:
             if log.present(process):
                 return True
         except LogUnavailable:
-            if log.knew(process):
+            if log.knew(process) and not is_here(process):
                 raise
             is_silent = True
     return is_silent and alive(process)
