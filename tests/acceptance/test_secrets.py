@@ -72,11 +72,13 @@ def test_the_first_environment_of_a_leading_scheduler_has_no_secret(project):
         "cat > /dev/null; pid=$(sed 's/.*\"pid\": \\([0-9]*\\).*/\\1/' $TEAM_HOME/work/leader); "
         "tr '\\0' '\\n' < /proc/$pid/environ > leader.env; true"
     )
-    run(project, "sprint", MY_SECRET="hunter2", TEAM_MY_TOKEN="hunter2", GIT_CONFIG_VALUE_0="hunter2")
+    wrapped = {"LD_BIND_NOW": "1", "FAKETIME": "+0s"}  # as programs that start others by LD_PRELOAD set them
+    run(project, "sprint", MY_SECRET="hunter2", TEAM_MY_TOKEN="hunter2", GIT_CONFIG_VALUE_0="hunter2", **wrapped)
     project.git("checkout", "--quiet", "team/sprint-1")
     text = (project.folder / "leader.env").read_text()
     assert "hunter2" not in text
     assert "PATH=" in text
+    assert all(f"{name}={value}\n" in text for name, value in wrapped.items()), "it is started anew as it was"
 
 
 def test_settings_of_git_in_the_environment_still_count(project):
