@@ -115,9 +115,8 @@ def open_for_dispatch(
     """Open a team for a dispatch. Returns the context, and whether there is a repository; nothing is written.
 
     Without a repository, runs work in empty folders: where there is none, and for new `tasks` also where the settings
-    ask for it. A repository that git cannot use, or does not trust, is none that is not there.
-
-    Every bundled persona is on the roster. Raises UsageError for wrong settings, NotTrusted, BareRepository,
+    ask for it. A repository that git cannot use, or does not trust, is an error. Every bundled persona is on the
+    roster. Raises UsageError for wrong settings, NotTrusted, BareRepository,
     RepositoryBroken, GitTooOld.
 
     Args:

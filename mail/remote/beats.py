@@ -109,14 +109,14 @@ class Beats:
     def _tell(self, given_back: int = 0) -> Lease | None:
         """Tell all of it once, and which lead is given back; return who leads, None if nothing is told any more."""
         with self._talk:
-            began, told = time.monotonic(), dict[str, Any]()
+            began, what = time.monotonic(), dict[str, Any]()
             with self._turn:
                 for beat in self._open:
-                    told = {**beat.what, **told}
+                    what = {**beat.what, **what}
                 epoch = self._epoch()
                 if not self._open:
                     return None
-            lease = self._server.beat(*self._teller, json.dumps(told), epoch or -given_back)
+            lease = self._server.beat(*self._teller, json.dumps(what), epoch or -given_back)
             self._answered = began
             return lease
 

@@ -199,8 +199,8 @@ class Server:
         """Return the processes that have told of themselves within a day, the oldest first."""
         text = f"SELECT process, place, host, what, leads, age, rest, gone FROM {self.address.schema}.there()".encode()
         rows = self.run(lambda c: c.execute(text).fetchall())
-        told = (Presence(readable(who), place, host, readable(what), *rest) for who, place, host, what, *rest in rows)
-        return [each for each in told if each.process]
+        named = (Presence(readable(who), place, host, readable(what), *rest) for who, place, host, what, *rest in rows)
+        return [each for each in named if each.process]
 
     def grants(self) -> list[tuple[str, str]]:
         """Return which login may append as which persona, without a run."""

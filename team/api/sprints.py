@@ -246,12 +246,9 @@ def run(
 
     with interrupts(end):
         while not over.is_set():
-            reigns.append(reign := _Reign(context, reopen, listener, rhythm, starter))
-            if over.is_set():  # since before `end` could know of it
+            reigns[:] = [reign := _Reign(context, reopen, listener, rhythm, starter)]
+            if over.is_set() or not reign.run(over):  # the former since before `end` could know of it
                 break
-            if not reign.run(over):
-                break
-            reigns.remove(reign)
             context = reopen()
 
 

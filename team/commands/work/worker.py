@@ -56,9 +56,7 @@ def worker(
         if not quiet:
             note("team", progress.text)
 
-    names, played, own = (
-        [name.strip() for name in text.split(",") if name.strip()] for text in (personas, agents, labels)
-    )
+    names, played, own = map(_listed, (personas, agents, labels))
     request = api.WorkRequest(names, slots, drain, agent, timeout, lease, agents=played, labels=own)
     done = api.work(request, listener=listen, interrupts=session.ending)
     if as_json:
@@ -69,3 +67,8 @@ def worker(
         raise typer.Exit(ExitCode.INTERRUPTED)
     if not done.succeeded:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _listed(text: str) -> list[str]:
+    """Return the names in an option, between commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
