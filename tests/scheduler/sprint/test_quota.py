@@ -29,7 +29,7 @@ from ...conftest import run_batch
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SIX = datetime(2026, 11, 30, 18, tzinfo=UTC)
 NAMES = [f"p{number:02}" for number in range(23)]
-ONCE = '[sprint]\nmax_attempts = 1\nretry_backoff = "0s"\ndeadline = "1d"\n'
+ONCE = '[sprint]\nmax_attempts = 1\nretry_backoff = "0s"\ngather = "0s"\ndeadline = "1d"\n'
 
 
 class Service:
