@@ -87,6 +87,12 @@ class Project:
         )  # fmt: skip
         return ended.stdout + ended.stderr
 
+    def start_once(self) -> None:
+        """Let the program lay out its folder: of two first starts that do so at once, one may fail."""
+        first = {"opencode": ("session", "list"), "codex": ("app-server",)}
+        if words := first.get(self.cli.name):
+            self.program(self.cli.name, *words)
+
     def events(self, *kinds: str) -> list[dict]:
         file = self.folder / ".team" / "mail" / "events.jsonl"
         return [event for event in map(json.loads, file.read_text().splitlines()) if event["kind"] in kinds]
